@@ -1,0 +1,375 @@
+//! Jobs as they go into the store and come out of it.
+
+use crate::envelope::{self, Envelope};
+use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
+use std::time::Duration;
+
+/// The queue of a job that names none.
+pub const DEFAULT_QUEUE: &str = "default";
+
+/// The longest name of a queue or class, id or key, in characters: what a string column holds on MySQL. The same
+/// everywhere, so that a queue can move between databases.
+pub const MAX_NAME: usize = 255;
+
+/// A job to enqueue.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NewJob {
+    /// The class that handlers are chosen by.
+    pub class: String,
+    /// Positional arguments, plain JSON.
+    pub arguments: Vec<Value>,
+    /// The queue.
+    pub queue: String,
+    /// Smaller comes first.
+    pub priority: i32,
+    /// An id of the caller's choice: enqueuing it again while the job exists makes no second job. A UUID when absent.
+    pub id: Option<String>,
+    /// When it may run.
+    pub due: Due,
+    /// How many jobs with the same key may run at a time.
+    pub limit: Option<UseLimit>,
+    /// How many runs it has in all, instead of what its worker says.
+    pub attempts: Option<u32>,
+    /// The batch that it belongs to.
+    pub batch: Option<crate::BatchRef>,
+}
+
+impl NewJob {
+    /// A job of a class, on the queue `default`, due at once.
+    pub fn new(class: impl Into<String>, arguments: Vec<Value>) -> Self {
+        NewJob {
+            class: class.into(),
+            arguments,
+            queue: DEFAULT_QUEUE.into(),
+            priority: 0,
+            id: None,
+            due: Due::Now,
+            limit: None,
+            attempts: None,
+            batch: None,
+        }
+    }
+
+    /// On another queue.
+    pub fn on(mut self, queue: impl Into<String>) -> Self {
+        self.queue = queue.into();
+        self
+    }
+
+    /// With a priority; smaller comes first.
+    pub fn priority(mut self, priority: i32) -> Self {
+        self.priority = priority;
+        self
+    }
+
+    /// With an id of the caller's choice.
+    pub fn id(mut self, id: impl Into<String>) -> Self {
+        self.id = Some(id.into());
+        self
+    }
+
+    /// Not before a moment.
+    pub fn at(mut self, time: Timestamp) -> Self {
+        self.due = Due::At(time);
+        self
+    }
+
+    /// Not before so long from now, by the database's clock.
+    pub fn after(mut self, delay: Duration) -> Self {
+        self.due = Due::After(delay);
+        self
+    }
+
+    /// Under a concurrency limit.
+    pub fn limited(mut self, limit: UseLimit) -> Self {
+        self.limit = Some(limit);
+        self
+    }
+
+    /// With a number of runs of its own.
+    pub fn attempts(mut self, attempts: u32) -> Self {
+        self.attempts = Some(attempts);
+        self
+    }
+
+    /// Refuses what no database should be given.
+    pub(crate) fn check(&self) -> Result<(), EnqueueError> {
+        for (what, text) in [("class", &self.class), ("queue", &self.queue)] {
+            check_name(what, text)?;
+        }
+        if let Some(id) = &self.id {
+            check_name("id", id)?;
+        }
+        if let Some(limit) = &self.limit {
+            check_name("limit key", &limit.key)?;
+            if limit.declare.is_some_and(|declared| declared.to < 1) {
+                return Err(EnqueueError::Invalid("a limit must let at least 1 job run".into()));
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn envelope(&self, id: &str, now: Timestamp) -> Envelope {
+        let scheduled_at = match self.due {
+            Due::Now => now,
+            Due::At(time) => time,
+            Due::After(delay) => SignedDuration::try_from(delay)
+                .ok()
+                .and_then(|delay| now.checked_add(delay).ok())
+                .unwrap_or(Timestamp::MAX),
+        };
+        Envelope::new(&envelope::New {
+            class: &self.class,
+            id,
+            queue: &self.queue,
+            priority: (self.priority != 0).then_some(self.priority),
+            arguments: &self.arguments,
+            enqueued_at: now,
+            scheduled_at,
+            batch_id: self.batch.as_ref().map(|batch| batch.active_job_batch_id.as_str()),
+        })
+    }
+}
+
+fn check_name(what: &str, text: &str) -> Result<(), EnqueueError> {
+    let length = text.chars().count();
+    if text.trim().is_empty() {
+        return Err(EnqueueError::Invalid(format!("the {what} is empty")));
+    }
+    if length > MAX_NAME {
+        return Err(EnqueueError::Invalid(format!("the {what} has {length} characters; {MAX_NAME} is the most")));
+    }
+    if text.contains('\0') {
+        return Err(EnqueueError::Invalid(format!("the {what} contains a NUL character")));
+    }
+    Ok(())
+}
+
+/// When a job may run.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Due {
+    /// At once.
+    Now,
+    /// Not before this moment.
+    At(Timestamp),
+    /// Not before so long from now, by the database's clock.
+    After(Duration),
+}
+
+/// The limit that a job runs under.
+#[derive(Debug, Clone, PartialEq)]
+pub struct UseLimit {
+    /// Jobs with the same key share the limit. The text before the first `/` is its group.
+    pub key: String,
+    /// What the limit is, when the enqueuer declares it; else what is declared in the database holds.
+    pub declare: Option<Limit>,
+}
+
+/// A concurrency limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limit {
+    /// How many jobs may be ready or running at a time.
+    pub to: u32,
+    /// How long a held slot is good for without a sign of its holder.
+    pub duration: Duration,
+    /// What happens to a job that finds no free slot.
+    pub on_conflict: OnConflict,
+}
+
+impl Default for Limit {
+    /// Solid Queue's: one at a time, three minutes, block.
+    fn default() -> Self {
+        Limit { to: 1, duration: Duration::from_secs(180), on_conflict: OnConflict::Block }
+    }
+}
+
+/// What happens to a job that finds no free slot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnConflict {
+    /// It waits.
+    Block,
+    /// It is dropped.
+    Discard,
+}
+
+/// Why a job was not enqueued. Nothing of it, and nothing of the jobs beside it, was written.
+#[derive(Debug, thiserror::Error)]
+pub enum EnqueueError {
+    /// The job itself is wrong.
+    #[error("the job can't be enqueued: {0}")]
+    Invalid(String),
+    /// The database refused or couldn't be reached.
+    #[error("the job was not enqueued: {0}")]
+    Store(#[from] crate::Error),
+}
+
+/// A job that was enqueued.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Enqueued {
+    /// The row's id.
+    pub job_id: i64,
+    /// The job's own id, a UUID unless chosen.
+    pub id: String,
+    /// Where it went.
+    pub placed: Placed,
+}
+
+/// Where a job went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Placed {
+    /// It can be claimed.
+    Ready,
+    /// It waits for its time.
+    Scheduled,
+    /// It waits for a slot of its limit.
+    Blocked,
+    /// Its limit was full and says to drop such jobs.
+    Discarded,
+    /// A job with this id is there already; none was made.
+    Duplicate,
+}
+
+/// A job in a worker's hands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClaimedJob {
+    /// The claim's id: the fencing token, which every word on this run must name.
+    pub claim_id: i64,
+    /// The row's id.
+    pub job_id: i64,
+    /// The queue.
+    pub queue: String,
+    /// The class.
+    pub class: String,
+    /// Smaller comes first.
+    pub priority: i32,
+    /// Active Job's envelope, as stored; absent when someone wrote the row by hand.
+    pub envelope: Option<String>,
+    /// The job's own id.
+    pub active_job_id: Option<String>,
+    /// When it was due.
+    pub scheduled_at: Option<Timestamp>,
+    /// When it was enqueued.
+    pub created_at: Timestamp,
+    /// The key of its limit.
+    pub concurrency_key: Option<String>,
+    /// How often a worker died while running it.
+    pub interruptions: u32,
+    /// How many runs it has in all, if its enqueuer said so.
+    pub attempts: Option<u32>,
+}
+
+/// How a run ended, for the store.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Finish {
+    /// The claim.
+    pub claim_id: i64,
+    /// The job's row.
+    pub job_id: i64,
+    /// What becomes of it.
+    pub verdict: Verdict,
+}
+
+/// What becomes of a job after a run.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Verdict {
+    /// It is done.
+    Done,
+    /// It comes back after a delay; the envelope says how many runs there were.
+    Retry {
+        /// By the database's clock.
+        delay: Duration,
+        /// The envelope to keep.
+        envelope: String,
+    },
+    /// It failed for good.
+    Fail {
+        /// Exception class, message and backtrace.
+        error: JobError,
+        /// The envelope to keep, if it changed.
+        envelope: Option<String>,
+    },
+    /// It never really started, or was told to stop: it uses no attempt. With a delay it comes back later.
+    Release {
+        /// By the database's clock.
+        delay: Option<Duration>,
+    },
+}
+
+/// An error as Solid Queue keeps it and mission_control-jobs shows it.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct JobError {
+    /// The full name of the exception's class.
+    #[serde(default)]
+    pub exception_class: String,
+    /// What it says.
+    #[serde(default)]
+    pub message: String,
+    /// Where it came from, innermost first.
+    #[serde(default)]
+    pub backtrace: Option<Vec<String>>,
+}
+
+impl JobError {
+    /// An error without a backtrace.
+    pub fn new(exception_class: impl Into<String>, message: impl Into<String>) -> Self {
+        JobError { exception_class: exception_class.into(), message: message.into(), backtrace: Some(Vec::new()) }
+    }
+
+    /// The JSON for the `error` column. With a limit in bytes the backtrace is cut by lines, then the message.
+    pub(crate) fn to_column(&self, limit: Option<usize>) -> String {
+        let mut error = self.clone();
+        // PostgreSQL's text takes no NUL, and its JSON functions no escaped one.
+        error.message = error.message.replace('\0', "\u{FFFD}");
+        error.exception_class = error.exception_class.replace('\0', "\u{FFFD}");
+        for line in error.backtrace.iter_mut().flatten() {
+            *line = line.replace('\0', "\u{FFFD}");
+        }
+        let text = |error: &JobError| serde_json::to_string(error).unwrap_or_else(|_| "{}".into());
+        let Some(limit) = limit else { return text(&error) };
+        while text(&error).len() > limit {
+            let lines = error.backtrace.get_or_insert_default();
+            if lines.is_empty() {
+                let keep = error.message.len() / 2;
+                let cut = (0..=keep).rev().find(|i| error.message.is_char_boundary(*i)).unwrap_or(0);
+                error.message.truncate(cut);
+                if cut == 0 {
+                    break;
+                }
+            } else {
+                lines.truncate(lines.len() / 2);
+            }
+        }
+        text(&error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_no_column_holds_are_refused_before_the_database_sees_them() {
+        for bad in ["", "  ", "a\0b", &"x".repeat(256)] {
+            assert!(NewJob::new("A", vec![]).on(bad).check().is_err(), "{bad:?}");
+        }
+        for good in ["a%b_c", "émoji 🦀", &"é".repeat(255)] {
+            assert!(NewJob::new("A", vec![]).on(good).check().is_ok(), "{good:?}");
+        }
+    }
+
+    #[test]
+    fn an_error_is_cut_to_the_column_from_its_backtrace_first() {
+        let error = JobError {
+            exception_class: "E".into(),
+            message: "m".repeat(100),
+            backtrace: Some(vec!["l".repeat(50); 100]),
+        };
+        let text = error.to_column(Some(600));
+        assert!(text.len() <= 600);
+        let read: JobError = serde_json::from_str(&text).unwrap();
+        assert_eq!(read.message.len(), 100);
+        assert!(JobError { message: "é".repeat(1000), ..error }.to_column(Some(600)).len() <= 600);
+    }
+}

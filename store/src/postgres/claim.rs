@@ -1,0 +1,162 @@
+//! The claim: gate, pick, delete, insert and read in one statement.
+
+use crate::clock;
+use crate::error::Error;
+use crate::job::ClaimedJob;
+use crate::session::Postgres;
+use crate::transitions::{Claim, Mark, Selection};
+use sqlx::postgres::{PgArguments, PgRow};
+use sqlx::{Arguments as _, Row as _};
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
+/// The statements, one for each combination of what a claim can ask for, made at first use.
+static STATEMENTS: LazyLock<HashMap<Shape, String>> = LazyLock::new(|| {
+    let shapes = (0..8).map(|bits| Shape { named: bits & 1 != 0, by_class: bits & 2 != 0, skip_locked: bits & 4 != 0 });
+    shapes.map(|shape| (shape, shape.statement())).collect()
+});
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Shape {
+    /// Queues by name, in order, instead of all but some.
+    named: bool,
+    by_class: bool,
+    skip_locked: bool,
+}
+
+impl Shape {
+    fn of(claim: &Claim<'_>) -> Shape {
+        Shape {
+            named: matches!(claim.selection, Selection::Queues(_)),
+            by_class: claim.classes.is_some(),
+            skip_locked: claim.skip_locked,
+        }
+    }
+
+    /// `$1` is the process, `$2` the most jobs to take.
+    ///
+    /// The gate locks the process's own row first, so that whoever cordons or prunes the process waits for this claim
+    /// and then sees it. It is locked only when there is something to take: a row lock is a write, and an idle poll must not
+    /// cost a flush of the log.
+    fn statement(self) -> String {
+        let (gate, pick) = if self.named { self.named_queues() } else { self.any_queue() };
+        format!(
+            "with gate as materialized (
+               select process_id from gritstone_processes
+               where process_id = $1 and (cordoned_until is null or cordoned_until <= (clock_timestamp() at time zone 'utc'))
+                 and exists ({gate}) for share),
+             picked as materialized ({pick}),
+             gone as (delete from solid_queue_ready_executions r using picked where r.id = picked.id),
+             claimed as (
+               insert into solid_queue_claimed_executions (job_id, process_id, created_at)
+               select job_id, $1, (clock_timestamp() at time zone 'utc') from picked returning id, job_id)
+             select c.id, j.id, j.queue_name, j.class_name, j.priority, j.arguments, j.active_job_id, j.scheduled_at,
+               j.created_at, j.concurrency_key, g.interruptions, g.attempts
+             from claimed c join solid_queue_jobs j on j.id = c.job_id left join gritstone_jobs g on g.job_id = c.job_id"
+        )
+    }
+
+    /// All but some, by priority across queues: `$3`, `$4` are the mark, `$5` the queues to leave alone, `$6` the classes.
+    ///
+    /// The pauses are an array made once: written as an anti-join, the planner may hash it and sort the whole table.
+    fn any_queue(self) -> (String, String) {
+        let Shape { by_class, .. } = self;
+        let class = if by_class { "join solid_queue_jobs j on j.id = r.job_id and j.class_name = any($6)" } else { "" };
+        let gate =
+            "select 1 from solid_queue_ready_executions where (priority, job_id) > ($3, $4) and queue_name <> all($5)";
+        let pick = format!(
+            "select r.id, r.job_id from solid_queue_ready_executions r {class}
+             where exists (select 1 from gate) and (r.priority, r.job_id) > ($3, $4) and r.queue_name <> all($5)
+               and r.queue_name <> all(array(select queue_name from solid_queue_pauses))
+             order by r.priority, r.job_id limit $2 {}",
+            self.lock()
+        );
+        (gate.to_owned(), pick)
+    }
+
+    /// Queues in their order: `$3` names, `$4`, `$5` their marks, `$6` the classes.
+    ///
+    /// One statement for any number of queues: the lateral is a nested loop that goes on to the next queue only while
+    /// rows are missing, and locks no row that it doesn't return.
+    fn named_queues(self) -> (String, String) {
+        let Shape { by_class, .. } = self;
+        let class = if by_class { "join solid_queue_jobs j on j.id = r.job_id and j.class_name = any($6)" } else { "" };
+        let gate = "select 1 from unnest($3::text[], $4::int4[], $5::int8[]) q(name, p, m)
+             where exists (select 1 from solid_queue_ready_executions r
+                           where r.queue_name = q.name and (r.priority, r.job_id) > (q.p, q.m))";
+        let pick = format!(
+            "select r.id, r.job_id from unnest($3::text[], $4::int4[], $5::int8[]) with ordinality q(name, p, m, position),
+             lateral (select r.id, r.job_id from solid_queue_ready_executions r {class}
+                      where exists (select 1 from gate) and r.queue_name = q.name and (r.priority, r.job_id) > (q.p, q.m)
+                        and q.name <> all(array(select queue_name from solid_queue_pauses))
+                      order by r.priority, r.job_id limit $2 {}) r
+             limit $2",
+            self.lock()
+        );
+        (gate.to_owned(), pick)
+    }
+
+    fn lock(self) -> &'static str {
+        if self.skip_locked { "for update of r skip locked" } else { "for update of r" }
+    }
+}
+
+/// Claims as [`Session::claim`](crate::Session::claim) says.
+pub(crate) async fn claim(mut postgres: Postgres<'_>, claim: &Claim<'_>) -> Result<Vec<ClaimedJob>, Error> {
+    let mut arguments = PgArguments::default();
+    let mut add = || -> Result<(), sqlx::error::BoxDynError> {
+        arguments.add(claim.process_id)?;
+        arguments.add(i64::from(claim.limit))?;
+        match claim.selection {
+            Selection::Any { excluded, mark } => {
+                arguments.add(mark.priority)?;
+                arguments.add(mark.job_id)?;
+                arguments.add(excluded)?;
+            }
+            Selection::Queues(queues) => {
+                arguments.add(queues.iter().map(|(name, _)| name.as_str()).collect::<Vec<&str>>())?;
+                arguments.add(queues.iter().map(|(_, mark)| mark.priority).collect::<Vec<i32>>())?;
+                arguments.add(queues.iter().map(|(_, mark)| mark.job_id).collect::<Vec<i64>>())?;
+            }
+        }
+        if let Some(classes) = claim.classes {
+            arguments.add(classes)?;
+        }
+        Ok(())
+    };
+    add().map_err(sqlx::Error::Encode)?;
+    let Some(statement) = STATEMENTS.get(&Shape::of(claim)) else { return Ok(Vec::new()) };
+    let rows = postgres.fetch(statement, arguments).await?;
+    let mut jobs = rows.iter().map(read).collect::<Result<Vec<_>, _>>()?;
+    match claim.selection {
+        Selection::Any { .. } => jobs.sort_unstable_by_key(key),
+        Selection::Queues(queues) if queues.len() == 1 => jobs.sort_unstable_by_key(key),
+        Selection::Queues(queues) => {
+            let position: HashMap<&str, usize> =
+                queues.iter().enumerate().map(|(position, (name, _))| (name.as_str(), position)).collect();
+            jobs.sort_by_cached_key(|job| (position.get(job.queue.as_str()).copied(), key(job)));
+        }
+    }
+    Ok(jobs)
+}
+
+fn key(job: &ClaimedJob) -> Mark {
+    Mark { priority: job.priority, job_id: job.job_id }
+}
+
+fn read(row: &PgRow) -> Result<ClaimedJob, Error> {
+    Ok(ClaimedJob {
+        claim_id: row.try_get(0)?,
+        job_id: row.try_get(1)?,
+        queue: row.try_get(2)?,
+        class: row.try_get(3)?,
+        priority: row.try_get(4)?,
+        envelope: row.try_get(5)?,
+        active_job_id: row.try_get(6)?,
+        scheduled_at: row.try_get::<Option<_>, _>(7)?.map(clock::from_naive),
+        created_at: clock::from_naive(row.try_get(8)?),
+        concurrency_key: row.try_get(9)?,
+        interruptions: row.try_get::<Option<i32>, _>(10)?.map_or(0, |n| n.max(0) as u32),
+        attempts: row.try_get::<Option<i32>, _>(11)?.map(|n| n.max(1) as u32),
+    })
+}

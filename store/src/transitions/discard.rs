@@ -1,0 +1,68 @@
+//! Jobs that are to disappear.
+
+use crate::error::Error;
+use crate::session::{Session, transaction};
+use crate::sql::values;
+use std::collections::HashSet;
+
+/// What became of jobs that were to be discarded.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Discarded {
+    /// They are gone.
+    pub discarded: Vec<i64>,
+    /// A worker has them, or they were not there; nothing was changed.
+    pub skipped: Vec<i64>,
+    /// Slots were given back: [`Session::signal`] hands them on.
+    #[serde(skip)]
+    pub signals: bool,
+    /// Batches that lost a member.
+    #[serde(skip)]
+    pub batch_ids: Vec<i64>,
+}
+
+impl Session<'_> {
+    /// Deletes jobs in any state but claimed, in one transaction. A ready one gives its slot back; in its batch it counts as
+    /// completed.
+    ///
+    /// # Errors
+    /// Those of the database; then nothing was deleted.
+    pub async fn discard(&mut self, job_ids: &[i64]) -> Result<Discarded, Error> {
+        transaction!(self, self.discard_script(job_ids).await)
+    }
+
+    async fn discard_script(&mut self, wanted: &[i64]) -> Result<Discarded, Error> {
+        let lock = self.dialect.for_update(false);
+        // The executions first: a worker that is just claiming one of these jobs either has it, or finds it gone.
+        let mut ready = Vec::new();
+        for table in ["ready", "scheduled", "blocked", "failed"] {
+            let sql =
+                format!("select job_id from solid_queue_{table}_executions where job_id in ? order by job_id{lock}");
+            for row in self.query(&sql, &values![wanted]).await? {
+                if table == "ready" {
+                    ready.push(row.int(0)?);
+                }
+            }
+        }
+        let rows = self
+            .query(
+                "select j.id from solid_queue_jobs j where j.id in ? and not exists \
+                 (select 1 from solid_queue_claimed_executions c where c.job_id = j.id) order by j.id",
+                &values![wanted],
+            )
+            .await?;
+        let free = rows.iter().map(|row| row.int(0)).collect::<Result<Vec<_>, _>>()?;
+        let kept: HashSet<i64> = free.iter().copied().collect();
+        let mut result = Discarded {
+            skipped: wanted.iter().copied().filter(|id| !kept.contains(id)).collect(),
+            ..Discarded::default()
+        };
+        ready.retain(|id| kept.contains(id));
+        result.batch_ids = self.leave_batches(&free, true).await?;
+        result.signals = self.note_signals(&ready).await?;
+        if !free.is_empty() {
+            self.execute("delete from solid_queue_jobs where id in ?", &values![&free]).await?;
+        }
+        result.discarded = free;
+        Ok(result)
+    }
+}

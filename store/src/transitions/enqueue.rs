@@ -1,0 +1,239 @@
+//! New jobs.
+
+use super::dispatch::DueJob;
+use crate::error::Error;
+use crate::job::{Due, EnqueueError, Enqueued, NewJob, Placed};
+use crate::session::{Session, transaction};
+use crate::sql::{Value, values};
+use crate::store::Store;
+use jiff::Timestamp;
+use std::collections::{BTreeSet, HashMap};
+use uuid::Uuid;
+
+/// Rows in one `insert`: MySQL takes 65,535 values a statement, SQLite 32,766.
+const CHUNK: usize = 1_000;
+
+/// Says, once the caller's transaction has committed, that there is new work. Dropping it says nothing: workers then
+/// find the jobs at their next poll.
+#[must_use = "call `send` after the transaction committed, or workers notice the jobs only at their next poll"]
+pub struct WakeAfterCommit {
+    store: Store,
+    queues: BTreeSet<String>,
+}
+
+impl WakeAfterCommit {
+    /// Wakes the workers of the jobs' queues.
+    pub fn send(self) {
+        if !self.queues.is_empty() {
+            self.store.wake(self.queues);
+        }
+    }
+}
+
+impl Store {
+    /// Enqueues jobs, all or none, in a transaction of its own, and wakes workers. The result stands in the order of `jobs`.
+    ///
+    /// # Errors
+    /// [`EnqueueError`]; then nothing was written.
+    pub async fn enqueue(&self, jobs: &[NewJob]) -> Result<Vec<Enqueued>, EnqueueError> {
+        let enqueued = self.session().await?.enqueue(jobs).await?;
+        self.wake_after_commit(jobs, &enqueued).send();
+        Ok(enqueued)
+    }
+
+    /// Enqueues jobs inside the caller's own transaction: they exist if and when it commits. Then call
+    /// [`WakeAfterCommit::send`].
+    ///
+    /// # Errors
+    /// [`EnqueueError`]; the caller's transaction goes on without the jobs.
+    pub async fn enqueue_within<'c>(
+        &self,
+        connection: impl Into<crate::Caller<'c>>,
+        jobs: &[NewJob],
+    ) -> Result<(Vec<Enqueued>, WakeAfterCommit), EnqueueError> {
+        let enqueued = self.within(connection).await?.enqueue(jobs).await?;
+        let wake = self.wake_after_commit(jobs, &enqueued);
+        Ok((enqueued, wake))
+    }
+
+    fn wake_after_commit(&self, jobs: &[NewJob], enqueued: &[Enqueued]) -> WakeAfterCommit {
+        let ready = jobs.iter().zip(enqueued).filter(|(_, enqueued)| enqueued.placed == Placed::Ready);
+        WakeAfterCommit { store: self.clone(), queues: ready.map(|(job, _)| job.queue.clone()).collect() }
+    }
+}
+
+/// A job with its id and envelope made out, ready to be written.
+pub(crate) struct Prepared<'j> {
+    pub(crate) job: &'j NewJob,
+    pub(crate) id: String,
+    pub(crate) envelope: String,
+}
+
+impl Session<'_> {
+    /// Enqueues jobs, all or none. Wakes nobody: [`Store::enqueue`] does.
+    ///
+    /// # Errors
+    /// [`EnqueueError`]; then nothing was written.
+    pub async fn enqueue(&mut self, jobs: &[NewJob]) -> Result<Vec<Enqueued>, EnqueueError> {
+        let now = Timestamp::now();
+        let mut prepared = Vec::with_capacity(jobs.len());
+        for job in jobs {
+            job.check()?;
+            let id = job.id.clone().unwrap_or_else(|| Uuid::new_v4().to_string());
+            let envelope = job.envelope(&id, now).to_string();
+            prepared.push(Prepared { job, id, envelope });
+        }
+        if prepared.is_empty() {
+            return Ok(Vec::new());
+        }
+        let plain =
+            |job: &NewJob| job.id.is_none() && job.limit.is_none() && job.batch.is_none() && job.attempts.is_none();
+        if jobs.iter().all(plain)
+            && let Some(postgres) = self.postgres()
+        {
+            return Ok(crate::postgres::enqueue::enqueue(postgres, &prepared).await?);
+        }
+        Ok(transaction!(self, self.enqueue_script(&prepared).await)?)
+    }
+
+    pub(super) async fn enqueue_script(&mut self, prepared: &[Prepared<'_>]) -> Result<Vec<Enqueued>, Error> {
+        let taken = self.take_ids(prepared).await?;
+        let fresh: Vec<&Prepared<'_>> = prepared.iter().filter(|p| !taken.contains_key(&p.id)).collect();
+        self.declare_limits(fresh.iter().map(|p| p.job)).await?;
+        let mut written: HashMap<String, (i64, bool)> = HashMap::with_capacity(fresh.len());
+        for chunk in fresh.chunks(CHUNK) {
+            self.insert_jobs(chunk, &mut written).await?;
+        }
+        let job_id = |p: &Prepared<'_>| written.get(&p.id).map(|(id, _)| *id).unwrap_or_default();
+        let is_due = |p: &Prepared<'_>| written.get(&p.id).is_some_and(|(_, due)| *due);
+        let members: Vec<(i64, i64)> =
+            fresh.iter().filter_map(|p| p.job.batch.as_ref().map(|batch| (batch.id, job_id(p)))).collect();
+        self.join_batches(&members).await?;
+        for p in fresh.iter().filter(|p| p.job.attempts.is_some() || p.job.id.is_some()) {
+            self.note_extras(p, job_id(p)).await?;
+        }
+        let due: Vec<DueJob> = fresh
+            .iter()
+            .filter(|p| is_due(p))
+            .map(|p| DueJob { job_id: job_id(p), concurrency_key: p.job.limit.as_ref().map(|limit| limit.key.clone()) })
+            .collect();
+        let places = self.place(&due).await?;
+        let placed: HashMap<i64, Placed> = due.iter().map(|job| job.job_id).zip(places).collect();
+        let later: Vec<i64> = fresh.iter().filter(|p| !is_due(p)).map(|p| job_id(p)).collect();
+        self.insert_scheduled(&later).await?;
+        // A job that its limit dropped is gone, and so is its claim on its id.
+        let dropped: Vec<i64> = placed.iter().filter(|(_, p)| **p == Placed::Discarded).map(|(id, _)| *id).collect();
+        if !dropped.is_empty() {
+            self.execute("delete from gritstone_unique_keys where job_id in ?", &values![&dropped]).await?;
+        }
+        Ok(prepared
+            .iter()
+            .map(|p| match taken.get(&p.id) {
+                Some(existing) => Enqueued { job_id: *existing, id: p.id.clone(), placed: Placed::Duplicate },
+                None => Enqueued {
+                    job_id: job_id(p),
+                    id: p.id.clone(),
+                    placed: placed.get(&job_id(p)).copied().unwrap_or(Placed::Scheduled),
+                },
+            })
+            .collect())
+    }
+
+    /// Takes the ids that callers chose. Those that a job has already come back with that job.
+    ///
+    /// A second enqueuer of an id waits here until the first one has committed or given up.
+    async fn take_ids(&mut self, prepared: &[Prepared<'_>]) -> Result<HashMap<String, i64>, Error> {
+        let mut chosen: Vec<&str> = prepared.iter().filter(|p| p.job.id.is_some()).map(|p| p.id.as_str()).collect();
+        chosen.sort_unstable();
+        let (insert, tail) = self.dialect.insert_ignore();
+        let mut taken = HashMap::new();
+        let mut before = None;
+        for id in chosen {
+            if before == Some(id) {
+                return Err(Error::Data(format!("the id {id:?} is given to two jobs of one call")));
+            }
+            before = Some(id);
+            let sql = format!("{insert} gritstone_unique_keys (name, job_id, created_at) values (?, 0, ?){tail}");
+            let name = format!("id:{id}");
+            if self.execute(&sql, &[Value::from(&name), Value::NOW]).await? == 1 {
+                continue;
+            }
+            let lock = self.dialect.for_update(false);
+            let sql = format!("select job_id from gritstone_unique_keys where name = ?{lock}");
+            let Some(row) = self.query_one(&sql, &values![&name]).await? else { continue };
+            let job_id = row.int(0)?;
+            if self.query_one("select 1 from solid_queue_jobs where id = ?", &values![job_id]).await?.is_some() {
+                taken.insert(id.to_owned(), job_id);
+            }
+        }
+        Ok(taken)
+    }
+
+    async fn note_extras(&mut self, p: &Prepared<'_>, job_id: i64) -> Result<(), Error> {
+        if p.job.id.is_some() {
+            self.execute(
+                "update gritstone_unique_keys set job_id = ? where name = ?",
+                &[job_id.into(), format!("id:{}", p.id).into()],
+            )
+            .await?;
+        }
+        if let Some(attempts) = p.job.attempts {
+            self.execute(
+                "insert into gritstone_jobs (job_id, attempts) values (?, ?)",
+                &values![job_id, i64::from(attempts)],
+            )
+            .await?;
+        }
+        Ok(())
+    }
+
+    /// Writes rows of `solid_queue_jobs` and notes their ids, and whether they are due, under their own ids.
+    async fn insert_jobs(
+        &mut self,
+        chunk: &[&Prepared<'_>],
+        written: &mut HashMap<String, (i64, bool)>,
+    ) -> Result<(), Error> {
+        let batches = self.features.batches;
+        let columns = if batches { ", batch_id" } else { "" };
+        let row = if batches { "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)" } else { "(?, ?, ?, ?, ?, ?, ?, ?, ?)" };
+        let sql = format!(
+            "insert into solid_queue_jobs (queue_name, class_name, arguments, priority, active_job_id, scheduled_at, \
+             concurrency_key, created_at, updated_at{columns}) values {}",
+            vec![row; chunk.len()].join(", ")
+        );
+        let mut values = Vec::with_capacity(chunk.len() * 10);
+        for p in chunk {
+            values.extend(values![&p.job.queue, &p.job.class, &p.envelope, p.job.priority, &p.id]);
+            values.push(match p.job.due {
+                Due::Now => Value::NOW,
+                Due::At(time) => time.into(),
+                Due::After(delay) => Value::now_plus(delay),
+            });
+            values.push(p.job.limit.as_ref().map(|limit| limit.key.as_str()).into());
+            values.extend([Value::NOW, Value::NOW]);
+            if batches {
+                values.push(p.job.batch.as_ref().map(|batch| batch.id).into());
+            }
+        }
+        // MySQL has no RETURNING. Ids of one statement are consecutive only as long as nobody sets
+        // auto_increment_increment, so the rows are read back by their own ids, which retries by Active Job repeat: hence the floor.
+        let floor = self.query_one("select coalesce(max(id), 0) from solid_queue_jobs", &[]).await?;
+        let floor = floor.map_or(Ok(0), |row| row.int(0))?;
+        self.execute(&sql, &values).await?;
+        let ids: Vec<String> = chunk.iter().map(|p| p.id.clone()).collect();
+        let rows = self
+            .query(
+                "select id, active_job_id, case when scheduled_at <= ? then 1 else 0 end from solid_queue_jobs \
+                 where active_job_id in ? and id > ?",
+                &[Value::NOW, (&ids).into(), floor.into()],
+            )
+            .await?;
+        for row in rows {
+            written.insert(row.text(1)?, (row.int(0)?, row.int(2)? == 1));
+        }
+        match written.len() {
+            0 => Err(Error::Other("the jobs that were just written can't be read back".into())),
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,378 @@
+//! Concurrency limits: who holds a slot, who waits for one, and that nobody waits in vain.
+//!
+//! A limit that was declared in the database (`gritstone_limits`) is counted by its holders: each ready or claimed job under
+//! the key has a row in `gritstone_slots`, and the semaphore that Rails reads is the limit less those rows, written anew under the
+//! semaphore's lock each time. A key that nobody declared here is Rails' own: its semaphore is used as Rails uses it, never recomputed.
+//!
+//! Giving a slot back takes two transactions. The first, which ends the run, only notes the key in `gritstone_signals`; the
+//! second locks the semaphore and *then*, in a statement of its own, looks for blocked jobs. In one
+//! statement it couldn't see a blocked row that is being inserted beside it, and that job would wait for ever.
+
+use crate::error::Error;
+use crate::job::{Limit, NewJob, OnConflict};
+use crate::session::{Session, transaction};
+use crate::sql::{Row, Value, values};
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+/// What [`Session::acquire`] got.
+pub(super) struct Slots {
+    pub(super) granted: usize,
+    pub(super) limit: Limit,
+}
+
+/// A limit as people see it.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct LimitState {
+    /// The key.
+    pub key: String,
+    /// Its limit, when one is declared for the key or its group.
+    pub to: Option<u32>,
+    /// Free slots, as the semaphore says.
+    pub free: i64,
+    /// Jobs that hold a slot, as far as they are counted here.
+    pub held: u64,
+    /// Jobs that wait.
+    pub blocked: u64,
+}
+
+/// What a sweep mended.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SweptLimits {
+    /// Keys looked at.
+    pub keys: usize,
+    /// Slots whose holders were neither ready nor claimed.
+    pub reclaimed: u64,
+    /// Blocked jobs that became ready.
+    pub released: u64,
+    /// Their queues, to be woken.
+    pub queues: BTreeSet<String>,
+}
+
+/// Keys in one transaction of a signal or sweep.
+const BATCH: i64 = 200;
+
+impl Session<'_> {
+    /// Takes slots for these jobs, as many as are free, for the first of them. Leaves the semaphore locked.
+    pub(super) async fn acquire(&mut self, key: &str, job_ids: &[i64]) -> Result<Slots, Error> {
+        let declared = self.declared_limit(key).await?;
+        let limit = declared.unwrap_or_default();
+        let value = self.lock_semaphore(key, limit).await?;
+        let free = match declared {
+            None => value,
+            Some(limit) => i64::from(limit.to) - self.held(key).await?,
+        };
+        let granted = (free.max(0) as usize).min(job_ids.len());
+        if declared.is_some() {
+            self.hold_slots(key, &job_ids[..granted]).await?;
+        }
+        self.write_semaphore(key, free.max(0) - granted as i64, limit.duration).await?;
+        Ok(Slots { granted, limit })
+    }
+
+    /// Locks a semaphore, making it if need be; its value.
+    async fn lock_semaphore(&mut self, key: &str, limit: Limit) -> Result<i64, Error> {
+        let column = self.dialect.key_column();
+        let select =
+            format!("select value from solid_queue_semaphores where {column} = ?{}", self.dialect.for_update(false));
+        if let Some(row) = self.query_one(&select, &values![key]).await? {
+            return row.int(0);
+        }
+        let (insert, tail) = self.dialect.insert_ignore();
+        let sql = format!(
+            "{insert} solid_queue_semaphores ({column}, value, expires_at, created_at, updated_at) values (?, ?, ?, ?, ?){tail}"
+        );
+        let expires = Value::now_plus(limit.duration);
+        self.execute(&sql, &[key.into(), i64::from(limit.to).into(), expires, Value::NOW, Value::NOW]).await?;
+        match self.query_one(&select, &values![key]).await? {
+            Some(row) => row.int(0),
+            // Rails' maintenance deleted it in between.
+            None => Err(Error::Conflict(format!("the semaphore of {key:?} was deleted while it was being locked"))),
+        }
+    }
+
+    async fn write_semaphore(&mut self, key: &str, value: i64, duration: Duration) -> Result<(), Error> {
+        let sql = format!(
+            "update solid_queue_semaphores set value = ?, expires_at = ?, updated_at = ? where {} = ?",
+            self.dialect.key_column()
+        );
+        self.execute(&sql, &[value.into(), Value::now_plus(duration), Value::NOW, key.into()]).await?;
+        Ok(())
+    }
+
+    async fn held(&mut self, key: &str) -> Result<i64, Error> {
+        let sql = "select count(*) from gritstone_slots where concurrency_key = ?";
+        self.query_one(sql, &values![key]).await?.map_or(Ok(0), |row| row.int(0))
+    }
+
+    async fn hold_slots(&mut self, key: &str, job_ids: &[i64]) -> Result<(), Error> {
+        let (insert, tail) = self.dialect.insert_ignore();
+        for job_id in job_ids {
+            let sql = format!("{insert} gritstone_slots (job_id, concurrency_key, created_at) values (?, ?, ?){tail}");
+            self.execute(&sql, &[(*job_id).into(), key.into(), Value::NOW]).await?;
+        }
+        Ok(())
+    }
+
+    /// Notes that a job runs under a key although no slot was free.
+    pub(super) async fn overrun(&mut self, key: &str, job_id: i64) -> Result<(), Error> {
+        if let Some(limit) = self.declared_limit(key).await? {
+            self.lock_semaphore(key, limit).await?;
+            self.hold_slots(key, &[job_id]).await?;
+        }
+        Ok(())
+    }
+
+    /// The limit declared for a key, or else for its group.
+    async fn declared_limit(&mut self, key: &str) -> Result<Option<Limit>, Error> {
+        let group = key.split('/').next().unwrap_or(key);
+        let rows = self
+            .query(
+                "select name, capacity, duration_micros, on_conflict from gritstone_limits where name = ? or name = ?",
+                &values![key, group],
+            )
+            .await?;
+        let mut found = None;
+        for row in &rows {
+            let limit = read_limit(row)?;
+            // The exact key comes before its group.
+            if row.text(0)? == key {
+                return Ok(Some(limit));
+            }
+            found = Some(limit);
+        }
+        Ok(found)
+    }
+
+    /// Writes down the limits that these jobs bring along, where they are new or changed.
+    pub(super) async fn declare_limits<'j>(&mut self, jobs: impl IntoIterator<Item = &'j NewJob>) -> Result<(), Error> {
+        let mut wanted: BTreeMap<&str, Limit> = BTreeMap::new();
+        for limit in jobs.into_iter().filter_map(|job| job.limit.as_ref()) {
+            if let Some(declared) = limit.declare {
+                wanted.insert(&limit.key, declared);
+            }
+        }
+        for (key, limit) in wanted {
+            if self.declared_limit(key).await? != Some(limit) {
+                self.write_limit(key, limit).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Declares a limit for a key or a group. Takes effect with the next change under the key, or the next sweep.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn declare_limit(&mut self, name: &str, limit: Limit) -> Result<(), Error> {
+        self.write_limit(name, limit).await
+    }
+
+    async fn write_limit(&mut self, name: &str, limit: Limit) -> Result<(), Error> {
+        let on_conflict = match limit.on_conflict {
+            OnConflict::Block => "block",
+            OnConflict::Discard => "discard",
+        };
+        let sql = format!(
+            "insert into gritstone_limits (name, capacity, duration_micros, on_conflict, created_at, updated_at) values (?, ?, ?, ?, ?, ?){}",
+            self.dialect.upsert("name", &["capacity", "duration_micros", "on_conflict", "updated_at"])
+        );
+        let values = [
+            name.into(),
+            i64::from(limit.to).into(),
+            crate::sql::micros(limit.duration).into(),
+            on_conflict.into(),
+            Value::NOW,
+            Value::NOW,
+        ];
+        self.execute(&sql, &values).await?;
+        Ok(())
+    }
+
+    /// Gives back the slots of jobs that stop holding one, within the transaction that stops them. True when there are
+    /// any: then [`signal`](Self::signal) hands them on after the commit.
+    pub(super) async fn note_signals(&mut self, job_ids: &[i64]) -> Result<bool, Error> {
+        if job_ids.is_empty() {
+            return Ok(false);
+        }
+        let noted = self
+            .execute(
+                "insert into gritstone_signals (concurrency_key, created_at) select concurrency_key, ? from solid_queue_jobs \
+                 where id in ? and concurrency_key is not null order by id",
+                &[Value::NOW, job_ids.into()],
+            )
+            .await?;
+        if noted > 0 {
+            self.execute("delete from gritstone_slots where job_id in ?", &values![job_ids]).await?;
+        }
+        Ok(noted > 0)
+    }
+
+    /// Hands on the slots that were given back: the first blocked jobs of each key become ready. Returns their queues.
+    ///
+    /// # Errors
+    /// Those of the database. The notes stay, for the next signal or sweep.
+    pub async fn signal(&mut self) -> Result<BTreeSet<String>, Error> {
+        let mut queues = BTreeSet::new();
+        loop {
+            let (taken, woken) = transaction!(self, self.signal_script().await)?;
+            queues.extend(woken);
+            if taken < BATCH as usize {
+                return Ok(queues);
+            }
+        }
+    }
+
+    async fn signal_script(&mut self) -> Result<(usize, BTreeSet<String>), Error> {
+        let sql = format!(
+            "select id, concurrency_key from gritstone_signals order by concurrency_key, id limit ?{}",
+            self.dialect.for_update(true)
+        );
+        let rows = self.query(&sql, &values![BATCH]).await?;
+        let mut ids = Vec::with_capacity(rows.len());
+        let mut by_key: BTreeMap<String, i64> = BTreeMap::new();
+        for row in &rows {
+            ids.push(row.int(0)?);
+            *by_key.entry(row.text(1)?).or_default() += 1;
+        }
+        let mut queues = BTreeSet::new();
+        if !ids.is_empty() {
+            self.execute("delete from gritstone_signals where id in ?", &values![&ids]).await?;
+        }
+        for (key, given_back) in by_key {
+            queues.extend(self.settle(&key, given_back).await?.1);
+        }
+        Ok((rows.len(), queues))
+    }
+
+    /// Brings a key in order under its semaphore's lock: counts, releases as many blocked jobs as there are slots. How many became
+    /// ready, and their queues.
+    async fn settle(&mut self, key: &str, given_back: i64) -> Result<(u64, BTreeSet<String>), Error> {
+        let declared = self.declared_limit(key).await?;
+        let limit = declared.unwrap_or_default();
+        let free = match declared {
+            Some(limit) => {
+                self.lock_semaphore(key, limit).await?;
+                i64::from(limit.to) - self.held(key).await?
+            }
+            None => self.lock_semaphore(key, limit).await? + given_back,
+        };
+        let sql = format!(
+            "select id, job_id, queue_name from solid_queue_blocked_executions where concurrency_key = ? \
+             order by priority, job_id limit ?{}",
+            self.dialect.for_update(true)
+        );
+        let rows = match free {
+            1.. => self.query(&sql, &values![key, free]).await?,
+            _ => Vec::new(),
+        };
+        let (mut executions, mut job_ids, mut queues) = (Vec::new(), Vec::new(), BTreeSet::new());
+        for row in &rows {
+            executions.push(row.int(0)?);
+            job_ids.push(row.int(1)?);
+            queues.insert(row.text(2)?);
+        }
+        if !job_ids.is_empty() {
+            if declared.is_some() {
+                self.hold_slots(key, &job_ids).await?;
+            }
+            self.execute("delete from solid_queue_blocked_executions where id in ?", &values![&executions]).await?;
+            self.insert_ready(&job_ids).await?;
+        }
+        self.write_semaphore(key, free.max(0) - job_ids.len() as i64, limit.duration).await?;
+        Ok((job_ids.len() as u64, queues))
+    }
+
+    /// Mends limits: slots whose holders are neither ready nor claimed (Rails finished or deleted them) are taken
+    /// back, held ones renewed, blocked jobs of free keys released, forgotten signals handed on.
+    ///
+    /// # Errors
+    /// Those of the database. Keys already mended stay so.
+    pub async fn sweep_limits(&mut self) -> Result<SweptLimits, Error> {
+        let mut swept = SweptLimits { queues: self.signal().await?, ..SweptLimits::default() };
+        for key in self.keys_to_sweep().await? {
+            let (reclaimed, released, queues) = transaction!(self, self.sweep_key(&key).await)?;
+            swept.keys += 1;
+            swept.reclaimed += reclaimed;
+            swept.released += released;
+            swept.queues.extend(queues);
+        }
+        Ok(swept)
+    }
+
+    async fn keys_to_sweep(&mut self) -> Result<BTreeSet<String>, Error> {
+        let mut keys = BTreeSet::new();
+        let column = self.dialect.key_column();
+        let sources = [
+            "select distinct concurrency_key from gritstone_slots".to_owned(),
+            // Rails' own keys wait for their expiry, as in Rails: their holders can't be counted here.
+            format!(
+                "select distinct b.concurrency_key from solid_queue_blocked_executions b \
+                 left join solid_queue_semaphores s on s.{column} = b.concurrency_key \
+                 where s.value > 0 or (s.value is null and b.expires_at <= ?) \
+                 or exists (select 1 from gritstone_limits l where l.name = b.concurrency_key)"
+            ),
+        ];
+        for (index, sql) in sources.iter().enumerate() {
+            let values = if index == 0 { &[][..] } else { &[Value::NOW] };
+            for row in self.query(sql, values).await? {
+                keys.insert(row.text(0)?);
+            }
+        }
+        Ok(keys)
+    }
+
+    async fn sweep_key(&mut self, key: &str) -> Result<(u64, u64, BTreeSet<String>), Error> {
+        let declared = self.declared_limit(key).await?;
+        // First the lock: a slot can't change hands while we look at who holds it.
+        self.lock_semaphore(key, declared.unwrap_or_default()).await?;
+        let orphans = self
+            .query(
+                "select s.job_id from gritstone_slots s where s.concurrency_key = ? \
+                 and not exists (select 1 from solid_queue_ready_executions r where r.job_id = s.job_id) \
+                 and not exists (select 1 from solid_queue_claimed_executions c where c.job_id = s.job_id)",
+                &values![key],
+            )
+            .await?;
+        let orphans = orphans.iter().map(|row| row.int(0)).collect::<Result<Vec<_>, _>>()?;
+        if !orphans.is_empty() {
+            self.execute("delete from gritstone_slots where job_id in ?", &values![&orphans]).await?;
+        }
+        let (released, queues) = self.settle(key, 0).await?;
+        Ok((orphans.len() as u64, released, queues))
+    }
+
+    /// Every key that has a semaphore or a blocked job, by key, at most `most`.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn limits(&mut self, most: u32) -> Result<Vec<LimitState>, Error> {
+        let column = self.dialect.key_column();
+        let sql = format!(
+            "select s.{column}, s.value, (select count(*) from gritstone_slots h where h.concurrency_key = s.{column}), \
+             (select count(*) from solid_queue_blocked_executions b where b.concurrency_key = s.{column}) \
+             from solid_queue_semaphores s order by s.{column} limit ?"
+        );
+        let mut limits = Vec::new();
+        for row in self.query(&sql, &values![i64::from(most)]).await? {
+            let key = row.text(0)?;
+            let to = self.declared_limit(&key).await?.map(|limit| limit.to);
+            limits.push(LimitState {
+                key,
+                to,
+                free: row.int(1)?,
+                held: row.int(2)? as u64,
+                blocked: row.int(3)? as u64,
+            });
+        }
+        Ok(limits)
+    }
+}
+
+fn read_limit(row: &Row) -> Result<Limit, Error> {
+    Ok(Limit {
+        to: row.int(1)?.clamp(0, i64::from(u32::MAX)) as u32,
+        duration: Duration::from_micros(row.int(2)?.max(0) as u64),
+        on_conflict: if row.text(3)? == "discard" { OnConflict::Discard } else { OnConflict::Block },
+    })
+}

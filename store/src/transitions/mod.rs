@@ -1,0 +1,36 @@
+//! One method a state change, each atomic, all on [`Session`](crate::Session).
+//!
+//! A transition is a script of a few statements, written once for all databases. Where PostgreSQL
+//! can do the same in a single statement and it is worth it, that statement is in `postgres/` and the transition begins by handing over
+//! to it. Locks are taken in one order everywhere: process, claimed, job, semaphores by key, blocked.
+
+mod batches;
+mod claim;
+mod clear;
+mod discard;
+mod dispatch;
+pub(crate) mod enqueue;
+mod finish;
+mod jobs;
+mod limits;
+mod processes;
+mod queues;
+mod release;
+mod retry;
+mod schedule;
+mod settings;
+
+pub use batches::{BatchCallbacks, BatchRef, BatchState, NewBatch};
+pub use claim::{Claim, Mark, Selection};
+pub use clear::ClearOptions;
+pub use discard::Discarded;
+pub use enqueue::WakeAfterCommit;
+pub use finish::Settled;
+pub(crate) use finish::Won;
+pub use jobs::{JobFilter, JobPage, JobState, JobView};
+pub use limits::{LimitState, SweptLimits};
+pub use processes::{Buried, Counters, Death, Identity, NewProcess, ProcessView, Registered};
+pub use queues::{QueueState, Selector};
+pub use retry::Retried;
+pub use schedule::Dispatched;
+pub use settings::Settings;

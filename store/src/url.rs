@@ -1,0 +1,224 @@
+//! Database URLs as people and Rails write them.
+
+use std::fmt;
+use std::path::PathBuf;
+
+/// Which database a URL names, with what its driver needs to connect.
+///
+/// `Display` and `Debug` never show a password.
+#[derive(Clone, PartialEq, Eq)]
+pub enum DatabaseUrl {
+    /// PostgreSQL, or something that speaks its protocol.
+    Postgres(url::Url),
+    /// MySQL or MariaDB.
+    MySql(url::Url),
+    /// A SQLite file. `synchronous` is `full` unless the URL says otherwise.
+    Sqlite {
+        /// The file; relative paths are relative to the working directory.
+        path: PathBuf,
+        /// SQLite's `synchronous` pragma: `full` makes a finished job survive a power cut, `normal` does not.
+        synchronous: Synchronous,
+    },
+}
+
+/// How far SQLite goes to make a commit last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Synchronous {
+    /// Every commit is on the disk before it returns.
+    Full,
+    /// Commits survive a crash of the process, the latest may be lost with the power.
+    Normal,
+}
+
+/// Why a URL names no database.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum UrlError {
+    /// The scheme is none that we know.
+    #[error(
+        "{scheme:?} is no database we know: use postgres://, mysql:// or sqlite:// (postgresql://, mysql2://, trilogy:// and sqlite3: are understood too)"
+    )]
+    Scheme {
+        /// What stands before the colon.
+        scheme: String,
+    },
+    /// It isn't a URL at all.
+    #[error("the database URL can't be read ({reason}); it should look like postgres://user:password@host:5432/name")]
+    Unreadable {
+        /// What the URL parser says.
+        reason: String,
+    },
+    /// A server's URL without a database.
+    #[error("the database URL names no database: end it with /NAME")]
+    NoDatabase,
+    /// A query parameter of a SQLite URL that we don't know.
+    #[error("the SQLite URL has the parameter {0:?}; known is synchronous=full or synchronous=normal")]
+    Parameter(String),
+    /// `:memory:`: every process would see a queue of its own.
+    #[error("an in-memory SQLite database can't be a queue: no other process would see it; name a file")]
+    InMemory,
+}
+
+impl DatabaseUrl {
+    /// Reads a URL.
+    ///
+    /// # Errors
+    /// [`UrlError`], which never repeats the URL, since that may hold a password.
+    pub fn parse(text: &str) -> Result<Self, UrlError> {
+        let text = text.trim();
+        let scheme = text.split(':').next().unwrap_or_default();
+        match scheme {
+            "sqlite" | "sqlite3" => sqlite(&text[scheme.len() + 1..]),
+            "postgres" | "postgresql" => Ok(DatabaseUrl::Postgres(server(text, scheme, "postgres")?)),
+            "mysql" | "mysql2" | "trilogy" | "mariadb" => {
+                let mut url = server(text, scheme, "mysql")?;
+                keep_known_mysql_parameters(&mut url);
+                Ok(DatabaseUrl::MySql(url))
+            }
+            _ if !text.contains(':') => Err(UrlError::Unreadable { reason: "it has no scheme".into() }),
+            other => Err(UrlError::Scheme { scheme: other.to_owned() }),
+        }
+    }
+}
+
+fn server(text: &str, scheme: &str, wanted: &str) -> Result<url::Url, UrlError> {
+    let text = format!("{wanted}{}", &text[scheme.len()..]);
+    let mut url = url::Url::parse(&text).map_err(|e| UrlError::Unreadable { reason: e.to_string() })?;
+    if url.path().trim_matches('/').is_empty() {
+        return Err(UrlError::NoDatabase);
+    }
+    if wanted == "postgres" {
+        keep_known_postgres_parameters(&mut url);
+    }
+    Ok(url)
+}
+
+/// Rails puts its own settings (`pool`, `prepared_statements`, `reaping_frequency`, ...) into the URL;
+/// the drivers would send them on to the server, which refuses to start a session with them.
+fn keep_known_postgres_parameters(url: &mut url::Url) {
+    keep_parameters(url, |name| {
+        matches!(
+            name,
+            "sslmode"
+                | "ssl-mode"
+                | "sslrootcert"
+                | "ssl-root-cert"
+                | "ssl-ca"
+                | "sslcert"
+                | "ssl-cert"
+                | "sslkey"
+                | "ssl-key"
+                | "host"
+                | "hostaddr"
+                | "port"
+                | "dbname"
+                | "user"
+                | "password"
+                | "options"
+        ) || name.starts_with("options[")
+    });
+}
+
+fn keep_known_mysql_parameters(url: &mut url::Url) {
+    keep_parameters(url, |name| {
+        matches!(
+            name,
+            "sslmode" | "ssl-mode" | "sslca" | "ssl-ca" | "sslcert" | "ssl-cert" | "sslkey" | "ssl-key" | "socket"
+        )
+    });
+}
+
+fn keep_parameters(url: &mut url::Url, known: impl Fn(&str) -> bool) {
+    let kept: Vec<(String, String)> =
+        url.query_pairs().filter(|(name, _)| known(name)).map(|(n, v)| (n.into_owned(), v.into_owned())).collect();
+    url.set_query(None);
+    if !kept.is_empty() {
+        url.query_pairs_mut().extend_pairs(kept);
+    }
+}
+
+fn sqlite(rest: &str) -> Result<DatabaseUrl, UrlError> {
+    let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
+    // sqlite:file, sqlite://file and sqlite3:file are relative, sqlite:///file and sqlite:/file absolute.
+    let path = path.strip_prefix("//").unwrap_or(path);
+    if path.is_empty() || path.contains(":memory:") {
+        return Err(if path.is_empty() { UrlError::NoDatabase } else { UrlError::InMemory });
+    }
+    let mut synchronous = Synchronous::Full;
+    for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
+        match (&*name, &*value) {
+            ("synchronous", "full") => synchronous = Synchronous::Full,
+            ("synchronous", "normal") => synchronous = Synchronous::Normal,
+            ("mode", "rwc" | "rw") | ("pool" | "timeout", _) => {}
+            ("mode", "memory") => return Err(UrlError::InMemory),
+            _ => return Err(UrlError::Parameter(format!("{name}={value}"))),
+        }
+    }
+    Ok(DatabaseUrl::Sqlite { path: PathBuf::from(path), synchronous })
+}
+
+impl fmt::Display for DatabaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            DatabaseUrl::Postgres(url) | DatabaseUrl::MySql(url) => {
+                let host = url.host_str().unwrap_or("localhost");
+                write!(f, "{}://{host}", url.scheme())?;
+                if let Some(port) = url.port() {
+                    write!(f, ":{port}")?;
+                }
+                f.write_str(url.path())
+            }
+            DatabaseUrl::Sqlite { path, .. } => write!(f, "sqlite://{}", path.display()),
+        }
+    }
+}
+
+impl fmt::Debug for DatabaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "DatabaseUrl({self})")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rails_spellings_are_understood() {
+        for text in ["postgres://u:p@h/db", "postgresql://h/db?pool=5&sslmode=require"] {
+            assert!(matches!(DatabaseUrl::parse(text), Ok(DatabaseUrl::Postgres(_))), "{text}");
+        }
+        for text in ["mysql2://u:p@h/db?encoding=utf8mb4", "trilogy://h/db", "mysql://h:3307/db"] {
+            assert!(matches!(DatabaseUrl::parse(text), Ok(DatabaseUrl::MySql(_))), "{text}");
+        }
+        for (text, path) in
+            [("sqlite://a.db", "a.db"), ("sqlite3:db/q.sqlite3", "db/q.sqlite3"), ("sqlite:///var/q.db", "/var/q.db")]
+        {
+            let Ok(DatabaseUrl::Sqlite { path: got, .. }) = DatabaseUrl::parse(text) else { panic!("{text}") };
+            assert_eq!(got, PathBuf::from(path));
+        }
+    }
+
+    #[test]
+    fn rails_own_settings_are_not_sent_to_the_server() {
+        let Ok(DatabaseUrl::Postgres(url)) = DatabaseUrl::parse("postgres://h/db?pool=5&sslmode=require") else {
+            panic!()
+        };
+        assert_eq!(url.query(), Some("sslmode=require"));
+    }
+
+    #[test]
+    fn a_password_is_never_shown() {
+        let url = DatabaseUrl::parse("postgres://joe:s3cret@db:5433/app").unwrap();
+        assert_eq!(format!("{url}"), "postgres://db:5433/app");
+        assert!(!format!("{url:?}").contains("s3cret"));
+    }
+
+    #[test]
+    fn wrong_urls_say_what_would_be_right() {
+        assert!(DatabaseUrl::parse("redis://h/0").unwrap_err().to_string().contains("postgres://"));
+        assert_eq!(DatabaseUrl::parse("postgres://h"), Err(UrlError::NoDatabase));
+        assert_eq!(DatabaseUrl::parse("sqlite::memory:"), Err(UrlError::InMemory));
+        assert!(DatabaseUrl::parse("nonsense").is_err());
+        assert!(matches!(DatabaseUrl::parse("sqlite://a.db?x=1"), Err(UrlError::Parameter(_))));
+    }
+}
