@@ -1,0 +1,154 @@
+//! Who does the work: an http server, long-lived children, or one child per job.
+
+use serde::{Deserialize, Serialize};
+
+use crate::check::Violations;
+use crate::path::Path;
+use crate::text::{Duration, Memory};
+
+/// Exactly one of the three.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Handler {
+    /// Jobs are posted to a server.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub http: Option<HttpHandler>,
+    /// Jobs are written as JSON lines to children that live long.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub process: Option<ProcessHandler>,
+    /// A child is started for each job.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub command: Option<CommandHandler>,
+}
+
+/// What a [`Handler`] says, once it is known to be one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HandlerKind<'a> {
+    /// See [`Handler::http`].
+    Http(&'a HttpHandler),
+    /// See [`Handler::process`].
+    Process(&'a ProcessHandler),
+    /// See [`Handler::command`].
+    Command(&'a CommandHandler),
+}
+
+/// A server that is posted each job.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HttpHandler {
+    /// Where to post: `http://` or `https://`. In a pod usually 127.0.0.1 and the port of the container `handler`. Required.
+    pub url: String,
+    /// The path that answers 2xx when the server can take jobs; nothing is claimed until then. Default none: that the port
+    /// accepts connections is enough.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health_path: Option<String>,
+    /// How long to wait for a response; a longer job answers 202 and calls back. Default 5m.
+    #[serde(default = "HttpHandler::default_timeout")]
+    pub timeout: Duration,
+}
+
+/// Children that take one job after another, as JSON lines.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ProcessHandler {
+    /// The program and its arguments, a word each. Required.
+    pub command: Vec<String>,
+    /// When to replace a child by a fresh one, between two jobs. Default never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recycle_after: Option<RecycleAfter>,
+}
+
+/// Replace a child after whichever comes first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct RecycleAfter {
+    /// So many jobs, 1 to 1,000,000,000. Default no such limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub jobs: Option<i32>,
+    /// So much resident memory, at least 1Mi. Default no such limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory: Option<Memory>,
+}
+
+/// A child for each job, which reads it from stdin.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CommandHandler {
+    /// The program and its arguments, a word each. Required.
+    pub command: Vec<String>,
+}
+
+impl Handler {
+    /// The one that is set.
+    pub fn kind(&self) -> Option<HandlerKind<'_>> {
+        let http = self.http.as_ref().map(HandlerKind::Http);
+        let process = || self.process.as_ref().map(HandlerKind::Process);
+        let command = || self.command.as_ref().map(HandlerKind::Command);
+        http.or_else(process).or_else(command)
+    }
+
+    pub(super) fn check(&self, at: &Path, found: &mut Violations) {
+        let set =
+            [("http", self.http.is_some()), ("process", self.process.is_some()), ("command", self.command.is_some())];
+        let set: Vec<_> = set.into_iter().filter_map(|(name, is_set)| is_set.then_some(name)).collect();
+        match set.as_slice() {
+            [_] => {}
+            [] => found.add(at.clone(), "names no handler: give one of http, process, command"),
+            several => found.add(at.clone(), format!("has {}: keep one of them", several.join(" and "))),
+        }
+        if let Some(http) = &self.http {
+            http.check(&at.field("http"), found);
+        }
+        if let Some(process) = &self.process {
+            found.command(at.field("process").field("command"), &process.command);
+            if let Some(recycle) = &process.recycle_after {
+                recycle.check(&at.field("process").field("recycleAfter"), found);
+            }
+        }
+        if let Some(command) = &self.command {
+            found.command(at.field("command").field("command"), &command.command);
+        }
+    }
+}
+
+impl HttpHandler {
+    const fn default_timeout() -> Duration {
+        Duration::from_mins(5)
+    }
+
+    fn check(&self, at: &Path, found: &mut Violations) {
+        match url::Url::parse(&self.url) {
+            Ok(url) if !matches!(url.scheme(), "http" | "https") => {
+                found
+                    .add(at.field("url"), format!("`{}` has the scheme {}: use http or https", self.url, url.scheme()));
+            }
+            Ok(url) if !url.username().is_empty() || url.password().is_some() => {
+                found.add(
+                    at.field("url"),
+                    "has a user name or password, which anyone who may read this would see: take it out",
+                );
+            }
+            Ok(_) => {}
+            Err(error) => found
+                .add(at.field("url"), format!("`{}` is not a URL ({error}): say http://127.0.0.1:8080/jobs", self.url)),
+        }
+        if let Some(path) = &self.health_path
+            && (!path.starts_with('/') || path.contains(|c: char| c.is_whitespace() || c.is_control()))
+        {
+            found.add(at.field("healthPath"), format!("`{path}` is not a path: it begins with `/` and has no spaces"));
+        }
+        found.duration(at.field("timeout"), self.timeout, Duration::from_millis(1)..=Duration::from_mins(24 * 60));
+    }
+}
+
+impl RecycleAfter {
+    fn check(self, at: &Path, found: &mut Violations) {
+        if let Some(jobs) = self.jobs {
+            found.number(at.field("jobs"), jobs, 1..=1_000_000_000);
+        }
+        if let Some(memory) = self.memory.filter(|memory| *memory < Memory::from_mebibytes(1)) {
+            // A number without a unit is bytes: 512 would replace the child after every job.
+            found.add(at.field("memory"), format!("{memory} is less than any program needs: say at least 1Mi"));
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! When a recurring task runs: words, cron, or every so long.
+
+use std::fmt;
+
+use serde::de::{self, Deserializer, MapAccess, Visitor};
+use serde::{Deserialize, Serialize};
+
+use crate::check::Violations;
+use crate::path::Path;
+use crate::text::Duration;
+
+/// When a recurring task runs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum Schedule {
+    /// `every weekday at 9am`, `0 9 * * 1-5`: fugit's language or cron, at most 255 characters. Kept as it was written.
+    Text(String),
+    /// `{every: 90m, offset: 5m}`: what no cron can say.
+    Interval(Interval),
+}
+
+/// Every so long, counted from 1970-01-01T00:00:00Z plus `offset`, so that all schedulers agree on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Interval {
+    /// The time from one run to the next, 1s to 365d. Required.
+    pub every: Duration,
+    /// How much later than the whole multiples, less than `every`. Default 0s.
+    #[serde(default)]
+    pub offset: Duration,
+}
+
+const INTERVAL_FIELDS: &[&str] = &["every", "offset"];
+
+impl Schedule {
+    pub(super) fn check(&self, at: &Path, found: &mut Violations) {
+        match self {
+            Self::Text(text) => found.name(at.clone(), "the schedule", text),
+            Self::Interval(interval) => interval.check(at, found),
+        }
+    }
+}
+
+impl Interval {
+    pub(super) fn check(self, at: &Path, found: &mut Violations) {
+        let range = Duration::from_secs(1)..=Duration::from_mins(365 * 24 * 60);
+        found.duration(at.field("every"), self.every, range);
+        if self.offset >= self.every {
+            found.add(at.field("offset"), format!("{} is not less than every, {}", self.offset, self.every));
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Schedule {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(TextOrInterval)
+    }
+}
+
+struct TextOrInterval;
+
+impl<'de> Visitor<'de> for TextOrInterval {
+    type Value = Schedule;
+
+    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("a schedule such as \"every day at 9am\" or {every: 90m}")
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Schedule, E> {
+        Ok(Schedule::Text(text.to_owned()))
+    }
+
+    /// Field by field: a schema can't describe text-or-object, so nothing in front of this has refused unknown fields.
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Schedule, A::Error> {
+        let (mut every, mut offset) = (None, Duration::ZERO);
+        while let Some(field) = map.next_key::<String>()? {
+            match field.as_str() {
+                "every" => every = Some(map.next_value()?),
+                "offset" => offset = map.next_value()?,
+                other => return Err(de::Error::unknown_field(other, INTERVAL_FIELDS)),
+            }
+        }
+        let every = every.ok_or_else(|| de::Error::missing_field("every"))?;
+        Ok(Schedule::Interval(Interval { every, offset }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_schedule_is_text_or_an_interval() {
+        for value in [json!("every day at 9am"), json!({"every": "1h30m", "offset": "5m"})] {
+            let schedule: Schedule = serde_json::from_value(value.clone()).expect("a schedule");
+            assert_eq!(serde_json::to_value(&schedule).expect("json"), value);
+        }
+        for (value, expected) in [
+            (json!(5), "a schedule such as"),
+            (json!({"evry": "1h"}), "unknown field `evry`"),
+            (json!({"offset": "1h"}), "missing field `every`"),
+        ] {
+            let error = serde_json::from_value::<Schedule>(value).expect_err("refused").to_string();
+            assert!(error.contains(expected), "{error}");
+        }
+    }
+}
