@@ -104,6 +104,8 @@ fn from_sqlstate(code: &str, text: String) -> Error {
     match code {
         "40001" | "40P01" | "55P03" => Error::Conflict(text),
         "25006" => Error::Unwritable(text),
+        // The server ended a transaction that idled, and the session with it.
+        "25P03" => Error::Unavailable(text),
         "42P01" | "42703" | "3F000" => Error::Schema(text),
         "42501" => Error::Denied(text),
         // 22: data exceptions; 23: integrity; 54000: a row or index entry too large.

@@ -8,6 +8,7 @@ use crate::error::Error;
 use crate::session::{Session, transaction};
 use crate::sql::{Dialect, Value, values};
 use crate::store::Store;
+use std::collections::BTreeMap;
 
 /// What a migration is about, which decides whether it runs on tables that Rails made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -111,9 +112,11 @@ impl Store {
             return Err(Error::Schema("the database has no Gritstone tables".into()));
         }
         let applied = session.applied().await?;
-        match MIGRATIONS.iter().find(|m| m.scope != Scope::Batches && !applied.contains(&m.version)) {
+        session.refuse_if_too_old(&applied)?;
+        let missing = |m: &&Migration| m.scope != Scope::Batches && applied.iter().all(|row| row.version != m.version);
+        match MIGRATIONS.iter().find(missing) {
             Some(missing) => Err(Error::Schema(format!("the tables of {} are missing", missing.name))),
-            None => session.refuse_if_too_old().await,
+            None => Ok(()),
         }
     }
 }
@@ -150,20 +153,39 @@ impl Session<'_> {
     async fn apply(&mut self, options: MigrateOptions) -> Result<Vec<Step>, Error> {
         self.run(bookkeeping(self.dialect).into()).await?;
         let steps = self.plan(options).await?;
-        self.refuse_if_too_old().await?;
         for (step, migration) in steps.iter().zip(MIGRATIONS) {
-            if step.action == Action::Apply {
-                self.run_file(step.sql).await?;
-            }
-            if matches!(step.action, Action::Apply | Action::Adopt) {
-                self.execute(
-                    "insert into gritstone_migrations (version, name, min_compatible, applied_at) values (?, ?, ?, ?)",
-                    &[step.version.into(), step.name.into(), migration.min_compatible.into(), Value::NOW],
-                )
-                .await?;
+            match step.action {
+                Action::Apply if self.dialect.is_mysql() => {
+                    // Cut off halfway, it must not be taken for tables that Rails made.
+                    self.forget(-step.version).await?;
+                    self.note(-step.version, &format!("{BEGUN} {}", step.name), migration).await?;
+                    self.run_file(step.sql).await?;
+                    self.note(step.version, step.name, migration).await?;
+                    self.forget(-step.version).await?;
+                }
+                Action::Apply => {
+                    self.run_file(step.sql).await?;
+                    self.note(step.version, step.name, migration).await?;
+                }
+                Action::Adopt => self.note(step.version, &format!("{ADOPTED} {}", step.name), migration).await?,
+                Action::Applied | Action::Withheld => {}
             }
         }
         Ok(steps)
+    }
+
+    async fn note(&mut self, version: i32, name: &str, migration: &Migration) -> Result<(), Error> {
+        self.execute(
+            "insert into gritstone_migrations (version, name, min_compatible, applied_at) values (?, ?, ?, ?)",
+            &[version.into(), name.into(), migration.min_compatible.into(), Value::NOW],
+        )
+        .await?;
+        Ok(())
+    }
+
+    async fn forget(&mut self, version: i32) -> Result<(), Error> {
+        self.execute("delete from gritstone_migrations where version = ?", &values![version]).await?;
+        Ok(())
     }
 
     async fn run_file(&mut self, sql: &str) -> Result<(), Error> {
@@ -188,16 +210,19 @@ impl Session<'_> {
             true => self.applied().await?,
             false => Vec::new(),
         };
-        let has_core = has_column(self, "solid_queue_jobs", "id").await?;
-        let has_batches = has_column(self, "solid_queue_batches", "id").await?;
+        self.refuse_if_too_old(&applied)?;
+        let applied: BTreeMap<i32, String> = applied.into_iter().map(|row| (row.version, row.name)).collect();
+        let begun = |version: i32| applied.contains_key(&-version);
+        let has_core = has_column(self, "solid_queue_jobs", "id").await? && !begun(1);
+        let has_batches = has_column(self, "solid_queue_batches", "id").await? && !begun(2);
         // Tables that exist although we never made them are Rails' own.
-        let rails = has_core && !applied.contains(&1) || self.is_rails().await?;
+        let rails = has_core && applied.get(&1).is_none_or(|name| name.starts_with(ADOPTED));
         let step = |migration: &Migration| {
             let action = match migration.scope {
-                _ if applied.contains(&migration.version) => Action::Applied,
+                _ if applied.contains_key(&migration.version) => Action::Applied,
                 Scope::Core if has_core => Action::Adopt,
                 Scope::Batches if has_batches => Action::Adopt,
-                Scope::Batches if rails && !options.alter_solid_queue => Action::Withheld,
+                Scope::Batches if rails && !options.alter_solid_queue && !begun(2) => Action::Withheld,
                 _ => Action::Apply,
             };
             let sql = match (action, self.dialect) {
@@ -211,26 +236,37 @@ impl Session<'_> {
         Ok(MIGRATIONS.iter().map(step).collect())
     }
 
-    async fn applied(&mut self) -> Result<Vec<i32>, Error> {
-        let rows = self.query("select version from gritstone_migrations order by version", &[]).await?;
-        rows.iter().map(|row| Ok(row.int(0)? as i32)).collect()
+    async fn applied(&mut self) -> Result<Vec<Applied>, Error> {
+        let sql = "select version, name, min_compatible from gritstone_migrations order by version";
+        let rows = self.query(sql, &[]).await?;
+        rows.iter()
+            .map(|row| {
+                Ok(Applied { version: row.int(0)? as i32, name: row.text(1)?, min_compatible: row.int(2)? as i32 })
+            })
+            .collect()
     }
 
-    /// True when Rails keeps its migrations in this database, and so may call the tables its own.
-    async fn is_rails(&mut self) -> Result<bool, Error> {
-        has_column(self, "schema_migrations", "version").await
-    }
-
-    async fn refuse_if_too_old(&mut self) -> Result<(), Error> {
-        let row = self.query_one("select max(min_compatible) from gritstone_migrations", &[]).await?;
-        match row.map(|row| row.opt_int(0)).transpose()?.flatten() {
-            Some(min) if min > i64::from(SCHEMA_VERSION) => {
-                Err(Error::TooOld { min_compatible: min as i32, known: SCHEMA_VERSION })
-            }
+    fn refuse_if_too_old(&self, applied: &[Applied]) -> Result<(), Error> {
+        match applied.iter().map(|row| row.min_compatible).max() {
+            Some(min) if min > SCHEMA_VERSION => Err(Error::TooOld { min_compatible: min, known: SCHEMA_VERSION }),
             _ => Ok(()),
         }
     }
 }
+
+/// A row of `gritstone_migrations`.
+struct Applied {
+    version: i32,
+    name: String,
+    min_compatible: i32,
+}
+
+/// Before the name of a migration whose tables were there already, and are Rails' own.
+const ADOPTED: &str = "adopted";
+
+/// Before the name, at the negated version, of a migration that is under way or was cut off (MySQL only: it commits
+/// at each `create table`).
+const BEGUN: &str = "begun";
 
 fn bookkeeping(dialect: Dialect) -> &'static str {
     match dialect {

@@ -48,7 +48,7 @@ impl Store {
             // No receiver is no error: nobody in this program polls.
             let _ = self.notifier().local.send(queue.as_str().into());
         }
-        if self.postgres_pool().is_none() {
+        if !self.is_postgres() {
             return;
         }
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
@@ -122,9 +122,9 @@ impl Wakeups {
     pub async fn next(&mut self) -> News {
         loop {
             if self.listener.is_none()
-                && let Some(pool) = self.store.postgres_pool()
+                && let Some(pool) = self.store.listening_pool()
             {
-                match listen(pool).await {
+                match listen(&pool).await {
                     Ok(listener) => self.listener = Some(listener),
                     Err(error) => {
                         tracing::debug!(%error, "can't listen for notifications; polling goes on");
@@ -164,8 +164,6 @@ impl Wakeups {
 
 async fn listen(pool: &sqlx::PgPool) -> Result<sqlx::postgres::PgListener, sqlx::Error> {
     let mut listener = sqlx::postgres::PgListener::connect_with(pool).await?;
-    // The listener's connection comes out of the pool and stays out; it must not count as the pool's own.
-    listener.ignore_pool_close_event(true);
     listener.eager_reconnect(false);
     listener.listen(CHANNEL).await?;
     Ok(listener)

@@ -134,6 +134,23 @@ impl<'c> Session<'c> {
         Ok(done?)
     }
 
+    /// Runs one statement as a transaction of its own, again when another transaction was in the way.
+    pub(crate) async fn write(&mut self, sql: &str, values: &[Value<'_>]) -> Result<u64, Error> {
+        match self.dialect {
+            // Not without this process's turn: see `begin`.
+            Dialect::Sqlite if !self.is_borrowed() => transaction!(self, self.execute(sql, values).await),
+            _ => until_no_conflict!(self, self.execute(sql, values).await),
+        }
+    }
+
+    /// The clause for a plain read that must see what others have committed by now.
+    ///
+    /// Our own transactions are READ COMMITTED, where every statement does; inside a caller's on MySQL, which is
+    /// REPEATABLE READ unless the caller says otherwise, only a locking read does.
+    pub(crate) fn latest(&self) -> &'static str {
+        if self.dialect.is_mysql() && self.is_borrowed() { self.dialect.for_share() } else { "" }
+    }
+
     /// Runs a statement and reads all its rows.
     pub(crate) async fn query(&mut self, sql: &str, values: &[Value<'_>]) -> Result<Vec<Row>, Error> {
         self.refuse_if_abandoned()?;
@@ -280,18 +297,6 @@ pub(crate) struct Postgres<'s> {
 }
 
 impl Postgres<'_> {
-    /// Runs a statement without values, such as `begin`.
-    pub(crate) async fn run(&mut self, sql: &'static str) -> Result<(), Error> {
-        if *self.busy {
-            return Err(abandoned());
-        }
-        *self.busy = true;
-        let done = self.connection.execute(sql).await;
-        *self.busy = false;
-        done?;
-        Ok(())
-    }
-
     /// Runs a prepared statement and reads all its rows.
     pub(crate) async fn fetch(
         &mut self,

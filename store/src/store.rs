@@ -24,7 +24,7 @@ pub struct Store {
 struct Inner {
     url: DatabaseUrl,
     pool: Pool,
-    /// What the first connection found out: 0 nothing yet, else `KNOWN` with flags.
+    /// What connections found out: flags. Without `KNOWN` there were no tables yet, and the next one looks again.
     found: AtomicU8,
     connect_timeout: Duration,
     /// SQLite: this process's turn to write.
@@ -216,12 +216,22 @@ impl Store {
         &self.inner.notifier
     }
 
-    /// PostgreSQL's connect options, for the one connection that listens.
-    pub(crate) fn postgres_pool(&self) -> Option<&sqlx::PgPool> {
+    /// A pool of one connection for whoever listens on PostgreSQL: a listener keeps its connection, and the store's own
+    /// pool is small.
+    pub(crate) fn listening_pool(&self) -> Option<sqlx::PgPool> {
         match &self.inner.pool {
-            Pool::Postgres(pool, _) => Some(pool),
+            Pool::Postgres(_, options) => Some(
+                PgPoolOptions::new()
+                    .max_connections(1)
+                    .acquire_timeout(self.inner.connect_timeout)
+                    .connect_lazy_with(options.clone()),
+            ),
             _ => None,
         }
+    }
+
+    pub(crate) fn is_postgres(&self) -> bool {
+        matches!(self.inner.pool, Pool::Postgres(..))
     }
 
     async fn welcome<'c>(&self, wire: Wire<'c>) -> Result<Session<'c>, Error> {
@@ -234,7 +244,7 @@ impl Store {
         };
         let mut session = Session::new(wire, dialect, Features::default(), Arc::clone(&self.inner.writer));
         if found & KNOWN == 0 {
-            found = KNOWN | explore(&mut session).await?;
+            found = explore(&mut session).await?;
             self.inner.found.store(found, Ordering::Release);
             if found & MARIADB != 0 {
                 session.dialect = Dialect::MariaDb;
@@ -245,10 +255,12 @@ impl Store {
     }
 }
 
-/// Each connection to MySQL: READ COMMITTED, since REPEATABLE READ locks the gaps between rows and deadlocks queues.
+/// Each connection to MySQL: READ COMMITTED, since REPEATABLE READ locks the gaps between rows and deadlocks queues;
+/// and strict, since otherwise a server may be set to cut what is too long.
 async fn prepare_mysql(connection: &mut sqlx::MySqlConnection) -> Result<(), sqlx::Error> {
     use sqlx::Executor as _;
     connection.execute("set session transaction isolation level read committed").await?;
+    connection.execute("set session sql_mode = concat(@@sql_mode, ',STRICT_ALL_TABLES')").await?;
     Ok(())
 }
 
@@ -261,7 +273,9 @@ async fn explore(session: &mut Session<'_>) -> Result<u8, Error> {
         found |= MARIADB;
     }
     if crate::migrate::has_column(session, "solid_queue_jobs", "batch_id").await? {
-        found |= BATCHES;
+        found |= KNOWN | BATCHES;
+    } else if crate::migrate::has_column(session, "solid_queue_jobs", "id").await? {
+        found |= KNOWN;
     }
     Ok(found)
 }

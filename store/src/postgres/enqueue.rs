@@ -32,26 +32,14 @@ scheduled as (
 select id, scheduled_at <= clock.now from jobs, clock order by id";
 
 /// Jobs in one statement: beyond it nothing gets faster, and the message stays small.
-const CHUNK: usize = 5_000;
+pub(crate) const CHUNK: usize = 5_000;
 
-/// Writes the jobs. One statement is one transaction; several chunks are one through an explicit one.
+/// Writes the jobs, each [`CHUNK`] of them in a statement: more than one want a transaction around them.
 pub(crate) async fn enqueue(mut postgres: Postgres<'_>, prepared: &[Prepared<'_>]) -> Result<Vec<Enqueued>, Error> {
-    if prepared.len() <= CHUNK {
-        return chunk(&mut postgres, prepared).await;
-    }
-    // A caller that goes away in the middle leaves the session marked as in use, so the connection is closed, not reused.
-    postgres.run("begin").await?;
     let mut enqueued = Vec::with_capacity(prepared.len());
     for part in prepared.chunks(CHUNK) {
-        match chunk(&mut postgres, part).await {
-            Ok(part) => enqueued.extend(part),
-            Err(error) => {
-                postgres.run("rollback").await?;
-                return Err(error);
-            }
-        }
+        enqueued.extend(chunk(&mut postgres, part).await?);
     }
-    postgres.run("commit").await?;
     Ok(enqueued)
 }
 

@@ -7,14 +7,14 @@ use sqlx::postgres::PgArguments;
 use sqlx::{Arguments as _, Row as _};
 
 /// Deletes the claims that are still there; those are the ones that count. `$1` are the claims.
-const WON: &str = "with won as (delete from solid_queue_claimed_executions where id = any($1) returning job_id)";
+const WON: &str = "with won as (delete from solid_queue_claimed_executions where id = any($1) returning id, job_id)";
 
 /// Notes what finished jobs give back, and says what was written.
 const NOTED: &str = ", signals as (
   insert into gritstone_signals (concurrency_key, created_at)
   select concurrency_key, (clock_timestamp() at time zone 'utc') from done where concurrency_key is not null),
 slots as (delete from gritstone_slots s using done where s.job_id = done.id and done.concurrency_key is not null)
-select array_agg(id), bool_or(concurrency_key is not null)";
+select array_agg(claim_id), bool_or(concurrency_key is not null)";
 
 /// Finishes jobs. Without batch tables there is no `batch_id` to ask for.
 pub(crate) async fn done(
@@ -28,7 +28,7 @@ pub(crate) async fn done(
     let rows = postgres.fetch(statement(preserve, batches), arguments).await?;
     let mut won = Won::default();
     for row in &rows {
-        won.job_ids = row.try_get::<Option<Vec<i64>>, _>(0)?.unwrap_or_default();
+        won.claim_ids = row.try_get::<Option<Vec<i64>>, _>(0)?.unwrap_or_default();
         won.signals = row.try_get::<Option<bool>, _>(1)?.unwrap_or_default();
         if batches {
             won.batch_ids = row.try_get::<Option<Vec<i64>>, _>(2)?.unwrap_or_default();
@@ -50,12 +50,12 @@ fn write(preserve: bool, batches: bool) -> String {
         format!(
             ", done as (update solid_queue_jobs j set finished_at = (clock_timestamp() at time zone 'utc'),
                updated_at = (clock_timestamp() at time zone 'utc')
-               from won where j.id = won.job_id returning j.id, j.concurrency_key{batch})"
+               from won where j.id = won.job_id returning won.id as claim_id, j.id, j.concurrency_key{batch})"
         )
     } else {
         format!(
             ", done as (delete from solid_queue_jobs j using won where j.id = won.job_id
-               returning j.id, j.concurrency_key{batch})"
+               returning won.id as claim_id, j.id, j.concurrency_key{batch})"
         )
     };
     if !batches {

@@ -84,6 +84,17 @@ impl Render for PgArguments {
     }
 }
 
+/// Longer lists of numbers are written into the statement: MySQL takes 65,535 values, SQLite 32,766.
+const MOST_PLACEHOLDERS: usize = 8_192;
+
+fn inline(sql: &mut String, numbers: &[i64]) {
+    sql.push('(');
+    for (index, number) in numbers.iter().enumerate() {
+        let _ = write!(sql, "{}{number}", if index == 0 { "" } else { "," });
+    }
+    sql.push(')');
+}
+
 /// A list's members as placeholders. Lengths are rounded up to a power of two by repeating the last member, so that
 /// a few statements serve all lengths; an empty list is `(null)`, which nothing is in.
 macro_rules! place_list {
@@ -116,6 +127,10 @@ impl Render for MySqlArguments {
                 sql.push_str("(utc_timestamp(6) + interval ? microsecond)");
                 return Ok(());
             }
+            Value::Ints(v) if v.len() > MOST_PLACEHOLDERS => {
+                inline(sql, v);
+                return Ok(());
+            }
             Value::Ints(v) => place_list!(self, sql, v),
             Value::Texts(v) => place_list!(self, sql, v.iter().map(Cow::as_ref).collect::<Vec<&str>>()),
         }
@@ -133,6 +148,10 @@ impl Render for SqliteArguments {
             Value::Time(v) => self.add(v.map(clock::to_sqlite))?,
             // SQLite is a library: its clock is this process's, but its own formatting stops at milliseconds.
             Value::Now(micros) => self.add(clock::to_sqlite(clock::plus_micros(jiff::Timestamp::now(), *micros)))?,
+            Value::Ints(v) if v.len() > MOST_PLACEHOLDERS => {
+                inline(sql, v);
+                return Ok(());
+            }
             Value::Ints(v) => place_list!(self, sql, v),
             Value::Texts(v) => {
                 place_list!(self, sql, v.iter().map(|t| t.as_ref().to_owned()).collect::<Vec<String>>())
@@ -171,6 +190,13 @@ mod tests {
         let ids = [1i64, 2, 3];
         assert_eq!(mysql("id in ?", &values![&ids[..]]), "id in (?,?,?,?)");
         assert_eq!(mysql("id in ?", &values![&ids[..0]]), "id in (null)");
+    }
+
+    #[test]
+    fn a_list_longer_than_a_statement_may_have_values_is_written_out() {
+        let ids: Vec<i64> = (-1..70_000).collect();
+        let statement = render::<MySqlArguments>("id in ? and n = ?", &values![&ids, 5i64]).unwrap();
+        assert!(statement.sql.starts_with("id in (-1,0,1,") && statement.sql.ends_with(",69999) and n = ?"));
     }
 
     #[test]

@@ -98,8 +98,12 @@ impl Session<'_> {
             })
         };
         let callbacks = &new.callbacks;
+        // Found out now: a callback that can't be enqueued would keep the batch from ever finishing.
+        for job in [&callbacks.on_finish, &callbacks.on_success, &callbacks.on_failure].into_iter().flatten() {
+            job.check().map_err(|error| Error::Refused(format!("a callback of the batch: {error}")))?;
+        }
         let metadata = new.metadata.as_ref().map(ToString::to_string);
-        self.execute(
+        self.write(
             "insert into solid_queue_batches (active_job_batch_id, description, on_finish, on_success, on_failure, metadata, \
              created_at, updated_at) values (?, ?, ?, ?, ?, ?, ?, ?)",
             &[
@@ -124,7 +128,7 @@ impl Session<'_> {
     /// # Errors
     /// Those of the database.
     pub async fn start_batch(&mut self, batch_id: i64) -> Result<(), Error> {
-        self.execute(
+        self.write(
             "update solid_queue_batches set enqueued_at = ?, updated_at = ? where id = ? and enqueued_at is null",
             &[Value::NOW, Value::NOW, batch_id.into()],
         )
@@ -280,7 +284,7 @@ impl Session<'_> {
             transaction!(self, self.leave_batches(&leaked, done).await)?;
         }
         let started = "update solid_queue_batches set enqueued_at = ?, updated_at = ? where enqueued_at is null and created_at <= ?";
-        self.execute(started, &[Value::NOW, Value::NOW, Value::now_minus(STUCK)]).await?;
+        self.write(started, &[Value::NOW, Value::NOW, Value::now_minus(STUCK)]).await?;
         let rows = self
             .query(
                 "select b.id from solid_queue_batches b where b.finished_at is null and b.enqueued_at is not null \

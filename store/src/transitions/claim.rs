@@ -2,8 +2,8 @@
 
 use crate::error::Error;
 use crate::job::ClaimedJob;
-use crate::session::{Session, transaction};
-use crate::sql::{Row, Value, values};
+use crate::session::{Session, transaction, until_no_conflict};
+use crate::sql::{Dialect, Row, Value, values};
 
 /// Where in the order of (priority, job id) a claim begins: rows at or below it were seen to be gone.
 ///
@@ -62,8 +62,8 @@ impl Session<'_> {
         if claim.limit == 0 || matches!(claim.selection, Selection::Queues(queues) if queues.is_empty()) {
             return Ok(Vec::new());
         }
-        if let Some(postgres) = self.postgres() {
-            return crate::postgres::claim::claim(postgres, claim).await;
+        if self.dialect == Dialect::Postgres {
+            return until_no_conflict!(self, self.claim_on_postgres(claim).await);
         }
         // An idle poll must not take SQLite's write lock, nor lock rows on MySQL.
         if !self.anything_ready(claim).await? {
@@ -72,15 +72,24 @@ impl Session<'_> {
         transaction!(self, self.claim_script(claim).await)
     }
 
+    async fn claim_on_postgres(&mut self, claim: &Claim<'_>) -> Result<Vec<ClaimedJob>, Error> {
+        match self.postgres() {
+            Some(postgres) => crate::postgres::claim::claim(postgres, claim).await,
+            None => Err(Error::Other("this session is not PostgreSQL's".into())),
+        }
+    }
+
     async fn anything_ready(&mut self, claim: &Claim<'_>) -> Result<bool, Error> {
         let row = match claim.selection {
             Selection::Any { excluded, .. } => {
-                let sql = "select 1 from solid_queue_ready_executions where queue_name not in ? limit 1";
+                let sql = "select 1 from solid_queue_ready_executions where queue_name not in ? \
+                           and queue_name not in (select queue_name from solid_queue_pauses) limit 1";
                 self.query_one(sql, &values![&with_a_member(excluded)]).await?
             }
             Selection::Queues(queues) => {
                 let names: Vec<String> = queues.iter().map(|(name, _)| name.clone()).collect();
-                let sql = "select 1 from solid_queue_ready_executions where queue_name in ? limit 1";
+                let sql = "select 1 from solid_queue_ready_executions where queue_name in ? \
+                           and queue_name not in (select queue_name from solid_queue_pauses) limit 1";
                 self.query_one(sql, &values![&names]).await?
             }
         };
@@ -161,6 +170,15 @@ impl Session<'_> {
             }
         }
         Ok(picked)
+    }
+
+    /// The claims that a process holds.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn claim_ids_of(&mut self, process_id: i64) -> Result<Vec<i64>, Error> {
+        let sql = "select id from solid_queue_claimed_executions where process_id = ?";
+        self.query(sql, &values![process_id]).await?.iter().map(|row| row.int(0)).collect()
     }
 
     /// The jobs that a process holds: what it really got when the answer to a claim was lost.

@@ -83,7 +83,7 @@ impl Session<'_> {
             return Ok(0);
         }
         // Asked again under the deletion itself: an enqueuer may just have taken one of them over.
-        self.execute(
+        self.write(
             "delete from gritstone_unique_keys where name in ? and created_at <= ? \
              and job_id not in (select id from solid_queue_jobs)",
             &[(&names).into(), Value::now_minus(Duration::from_secs(60))],

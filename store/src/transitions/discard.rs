@@ -32,31 +32,27 @@ impl Session<'_> {
 
     async fn discard_script(&mut self, wanted: &[i64]) -> Result<Discarded, Error> {
         let lock = self.dialect.for_update(false);
-        // The executions first: a worker that is just claiming one of these jobs either has it, or finds it gone.
-        let mut ready = Vec::new();
-        for table in ["ready", "scheduled", "blocked", "failed"] {
+        // The executions first, in the order in which jobs pass through them: a worker that is just claiming one of these
+        // jobs either has it, or finds it gone.
+        for table in ["failed", "scheduled", "blocked", "ready"] {
             let sql =
                 format!("select job_id from solid_queue_{table}_executions where job_id in ? order by job_id{lock}");
-            for row in self.query(&sql, &values![wanted]).await? {
-                if table == "ready" {
-                    ready.push(row.int(0)?);
-                }
-            }
+            self.query(&sql, &values![wanted]).await?;
         }
-        let rows = self
-            .query(
-                "select j.id from solid_queue_jobs j where j.id in ? and not exists \
-                 (select 1 from solid_queue_claimed_executions c where c.job_id = j.id) order by j.id",
-                &values![wanted],
-            )
-            .await?;
-        let free = rows.iter().map(|row| row.int(0)).collect::<Result<Vec<_>, _>>()?;
+        // Then the jobs: from here on none of them enters another state, since that takes a lock on the job's row.
+        let sql = format!("select id from solid_queue_jobs where id in ? order by id{lock}");
+        let mut free = Vec::new();
+        for row in self.query(&sql, &values![wanted]).await? {
+            free.push(row.int(0)?);
+        }
+        let claimed = self.jobs_in("claimed", &free).await?;
+        free.retain(|id| !claimed.contains(id));
+        let ready: Vec<i64> = self.jobs_in("ready", &free).await?.into_iter().collect();
         let kept: HashSet<i64> = free.iter().copied().collect();
         let mut result = Discarded {
             skipped: wanted.iter().copied().filter(|id| !kept.contains(id)).collect(),
             ..Discarded::default()
         };
-        ready.retain(|id| kept.contains(id));
         result.batch_ids = self.leave_batches(&free, true).await?;
         result.signals = self.note_signals(&ready).await?;
         if !free.is_empty() {
@@ -64,5 +60,11 @@ impl Session<'_> {
         }
         result.discarded = free;
         Ok(result)
+    }
+
+    /// Which of these jobs are in a state.
+    async fn jobs_in(&mut self, state: &str, job_ids: &[i64]) -> Result<HashSet<i64>, Error> {
+        let sql = format!("select job_id from solid_queue_{state}_executions where job_id in ?{}", self.latest());
+        self.query(&sql, &values![job_ids]).await?.iter().map(|row| row.int(0)).collect()
     }
 }

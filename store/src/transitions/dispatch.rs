@@ -57,6 +57,7 @@ impl Session<'_> {
         }
         let discarded = ids(Placed::Discarded);
         if !discarded.is_empty() {
+            self.leave_batches(&discarded, true).await?;
             self.execute("delete from solid_queue_jobs where id in ?", &values![&discarded]).await?;
         }
         Ok(placed)

@@ -3,8 +3,8 @@
 use super::dispatch::DueJob;
 use crate::error::Error;
 use crate::job::{Due, EnqueueError, Enqueued, NewJob, Placed};
-use crate::session::{Session, transaction};
-use crate::sql::{Value, values};
+use crate::session::{Session, transaction, until_no_conflict};
+use crate::sql::{Dialect, Value, values};
 use crate::store::Store;
 use jiff::Timestamp;
 use std::collections::{BTreeSet, HashMap};
@@ -88,12 +88,21 @@ impl Session<'_> {
         }
         let plain =
             |job: &NewJob| job.id.is_none() && job.limit.is_none() && job.batch.is_none() && job.attempts.is_none();
-        if jobs.iter().all(plain)
-            && let Some(postgres) = self.postgres()
-        {
-            return Ok(crate::postgres::enqueue::enqueue(postgres, &prepared).await?);
+        if self.dialect != Dialect::Postgres || !jobs.iter().all(plain) {
+            return Ok(transaction!(self, self.enqueue_script(&prepared).await)?);
         }
-        Ok(transaction!(self, self.enqueue_script(&prepared).await)?)
+        if prepared.len() <= crate::postgres::enqueue::CHUNK && !self.is_borrowed() {
+            return Ok(until_no_conflict!(self, self.enqueue_on_postgres(&prepared).await)?);
+        }
+        // Inside the caller's transaction the savepoint keeps an error from spoiling it.
+        Ok(transaction!(self, self.enqueue_on_postgres(&prepared).await)?)
+    }
+
+    async fn enqueue_on_postgres(&mut self, prepared: &[Prepared<'_>]) -> Result<Vec<Enqueued>, Error> {
+        match self.postgres() {
+            Some(postgres) => crate::postgres::enqueue::enqueue(postgres, prepared).await,
+            None => Err(Error::Other("this session is not PostgreSQL's".into())),
+        }
     }
 
     pub(super) async fn enqueue_script(&mut self, prepared: &[Prepared<'_>]) -> Result<Vec<Enqueued>, Error> {
@@ -145,7 +154,7 @@ impl Session<'_> {
     async fn take_ids(&mut self, prepared: &[Prepared<'_>]) -> Result<HashMap<String, i64>, Error> {
         let mut chosen: Vec<&str> = prepared.iter().filter(|p| p.job.id.is_some()).map(|p| p.id.as_str()).collect();
         chosen.sort_unstable();
-        let (insert, tail) = self.dialect.insert_ignore();
+        let tail = self.dialect.unless_there("job_id");
         let mut taken = HashMap::new();
         let mut before = None;
         for id in chosen {
@@ -153,16 +162,18 @@ impl Session<'_> {
                 return Err(Error::Data(format!("the id {id:?} is given to two jobs of one call")));
             }
             before = Some(id);
-            let sql = format!("{insert} gritstone_unique_keys (name, job_id, created_at) values (?, 0, ?){tail}");
+            let sql = format!("insert into gritstone_unique_keys (name, job_id, created_at) values (?, 0, ?){tail}");
             let name = format!("id:{id}");
-            if self.execute(&sql, &[Value::from(&name), Value::NOW]).await? == 1 {
-                continue;
-            }
+            self.execute(&sql, &[Value::from(&name), Value::NOW]).await?;
             let lock = self.dialect.for_update(false);
             let sql = format!("select job_id from gritstone_unique_keys where name = ?{lock}");
             let Some(row) = self.query_one(&sql, &values![&name]).await? else { continue };
             let job_id = row.int(0)?;
-            if self.query_one("select 1 from solid_queue_jobs where id = ?", &values![job_id]).await?.is_some() {
+            if job_id == 0 {
+                continue;
+            }
+            let sql = format!("select 1 from solid_queue_jobs where id = ?{}", self.latest());
+            if self.query_one(&sql, &values![job_id]).await?.is_some() {
                 taken.insert(id.to_owned(), job_id);
             }
         }
@@ -231,9 +242,9 @@ impl Session<'_> {
         for row in rows {
             written.insert(row.text(1)?, (row.int(0)?, row.int(2)? == 1));
         }
-        match written.len() {
-            0 => Err(Error::Other("the jobs that were just written can't be read back".into())),
-            _ => Ok(()),
+        match chunk.iter().all(|p| written.contains_key(&p.id)) {
+            true => Ok(()),
+            false => Err(Error::Other("jobs that were just written can't be read back".into())),
         }
     }
 }

@@ -4,7 +4,7 @@ use crate::error::Error;
 use crate::job::{Finish, JobError, Verdict};
 use crate::session::{Session, transaction, until_no_conflict};
 use crate::sql::{Dialect, Value, values};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 /// What [`Session::finish`] wrote.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -17,10 +17,10 @@ pub struct Settled {
     pub batch_ids: Vec<i64>,
 }
 
-/// The jobs whose claims were still there, and what they leave to do.
+/// The claims that were still there, and what they leave to do.
 #[derive(Debug, Default)]
 pub(crate) struct Won {
-    pub(crate) job_ids: Vec<i64>,
+    pub(crate) claim_ids: Vec<i64>,
     pub(crate) signals: bool,
     pub(crate) batch_ids: Vec<i64>,
 }
@@ -47,8 +47,8 @@ impl Session<'_> {
         } else {
             transaction!(self, self.finish_script(finishes, preserve).await)?
         };
-        let kept: HashSet<i64> = won.job_ids.iter().copied().collect();
-        let gone = finishes.iter().filter(|f| !kept.contains(&f.job_id)).map(|f| f.claim_id).collect();
+        let kept: HashSet<i64> = won.claim_ids.iter().copied().collect();
+        let gone = finishes.iter().map(|finish| finish.claim_id).filter(|id| !kept.contains(id)).collect();
         Ok(Settled { gone, signals: won.signals, batch_ids: won.batch_ids })
     }
 
@@ -64,40 +64,41 @@ impl Session<'_> {
         let lock = self.dialect.for_update(false);
         let sql = format!("select id, job_id from solid_queue_claimed_executions where id in ? order by id{lock}");
         let rows = self.query(&sql, &values![&claim_ids]).await?;
-        let mut held = HashSet::with_capacity(rows.len());
+        let mut held = HashMap::with_capacity(rows.len());
         for row in &rows {
-            held.insert(row.int(0)?);
+            held.insert(row.int(0)?, row.int(1)?);
         }
         let mut won = Won::default();
         let (mut done, mut failed, mut back) = (Vec::new(), Vec::new(), Vec::new());
         // By job id, so that two transactions lock the jobs' rows in the same order.
-        let mut winners: Vec<&Finish> = finishes.iter().filter(|finish| held.contains(&finish.claim_id)).collect();
-        winners.sort_unstable_by_key(|finish| finish.job_id);
+        let mut winners: Vec<(i64, &Finish)> =
+            finishes.iter().filter_map(|finish| Some((held.remove(&finish.claim_id)?, finish))).collect();
+        winners.sort_unstable_by_key(|(job_id, _)| *job_id);
         let (mut released, mut scheduled) = (Vec::new(), Vec::new());
-        for finish in &winners {
-            won.job_ids.push(finish.job_id);
+        for (job_id, finish) in winners {
+            won.claim_ids.push(finish.claim_id);
             match &finish.verdict {
                 Verdict::Done => {
-                    done.push(finish.job_id);
-                    back.push(finish.job_id);
+                    done.push(job_id);
+                    back.push(job_id);
                 }
                 Verdict::Fail { error, envelope } => {
-                    self.write_failure(finish.job_id, error, envelope.as_deref()).await?;
-                    failed.push(finish.job_id);
-                    back.push(finish.job_id);
+                    self.write_failure(job_id, error, envelope.as_deref()).await?;
+                    failed.push(job_id);
+                    back.push(job_id);
                 }
                 Verdict::Retry { delay, envelope } => {
-                    self.reschedule(finish.job_id, *delay, Some(envelope)).await?;
-                    scheduled.push(finish.job_id);
-                    back.push(finish.job_id);
+                    self.reschedule(job_id, *delay, Some(envelope)).await?;
+                    scheduled.push(job_id);
+                    back.push(job_id);
                 }
                 Verdict::Release { delay: Some(delay) } => {
-                    self.reschedule(finish.job_id, *delay, None).await?;
-                    scheduled.push(finish.job_id);
-                    back.push(finish.job_id);
+                    self.reschedule(job_id, *delay, None).await?;
+                    scheduled.push(job_id);
+                    back.push(job_id);
                 }
                 // It keeps its slot: the next run takes it over.
-                Verdict::Release { delay: None } => released.push(finish.job_id),
+                Verdict::Release { delay: None } => released.push(job_id),
             }
         }
         self.insert_scheduled(&scheduled).await?;
@@ -105,9 +106,8 @@ impl Session<'_> {
         won.batch_ids = self.leave_batches(&done, true).await?;
         won.batch_ids.extend(self.leave_batches(&failed, false).await?);
         won.signals = self.note_signals(&back).await?;
-        let claims: Vec<i64> = winners.iter().map(|finish| finish.claim_id).collect();
-        if !claims.is_empty() {
-            self.execute("delete from solid_queue_claimed_executions where id in ?", &values![&claims]).await?;
+        if !won.claim_ids.is_empty() {
+            self.execute("delete from solid_queue_claimed_executions where id in ?", &values![&won.claim_ids]).await?;
         }
         if !done.is_empty() {
             match preserve {

@@ -55,37 +55,72 @@ const BATCH: i64 = 200;
 impl Session<'_> {
     /// Takes slots for these jobs, as many as are free, for the first of them. Leaves the semaphore locked.
     pub(super) async fn acquire(&mut self, key: &str, job_ids: &[i64]) -> Result<Slots, Error> {
-        let declared = self.declared_limit(key).await?;
-        let limit = declared.unwrap_or_default();
-        let value = self.lock_semaphore(key, limit).await?;
-        let free = match declared {
-            None => value,
-            Some(limit) => i64::from(limit.to) - self.held(key).await?,
+        let Some(limit) = self.declared_limit(key).await? else {
+            let limit = Limit::default();
+            let value = self.lock_semaphore(key, limit).await?;
+            let granted = (value.max(0) as usize).min(job_ids.len());
+            // One that gave nothing stays as it is: to renew it would keep an expired one alive.
+            if granted > 0 {
+                self.write_semaphore(key, value - granted as i64, limit.duration).await?;
+            }
+            return Ok(Slots { granted, limit });
         };
+        let free = self.free(key, limit).await?;
         let granted = (free.max(0) as usize).min(job_ids.len());
-        if declared.is_some() {
-            self.hold_slots(key, &job_ids[..granted]).await?;
-        }
-        self.write_semaphore(key, free.max(0) - granted as i64, limit.duration).await?;
+        self.hold_slots(key, &job_ids[..granted]).await?;
+        self.write_semaphore(key, (free - granted as i64).max(0), limit.duration).await?;
         Ok(Slots { granted, limit })
+    }
+
+    /// Locks a declared key's semaphore; how many slots are free, negative when more are held than the limit allows now.
+    async fn free(&mut self, key: &str, limit: Limit) -> Result<i64, Error> {
+        let value = self.lock_semaphore(key, limit).await?;
+        let free = i64::from(limit.to) - self.held(key).await?;
+        // Lower than we left it: Rails has put jobs under this key, or the limit was declared after they had started.
+        if value < free.max(0) && self.adopt_holders(key).await? {
+            return Ok(i64::from(limit.to) - self.held(key).await?);
+        }
+        Ok(free)
+    }
+
+    /// Counts jobs that are ready or claimed under a key and have no slot of ours. True when there were any.
+    async fn adopt_holders(&mut self, key: &str) -> Result<bool, Error> {
+        let mut found = Vec::new();
+        for table in ["ready", "claimed"] {
+            let sql = format!(
+                "select e.job_id from solid_queue_{table}_executions e join solid_queue_jobs j on j.id = e.job_id \
+                 where j.concurrency_key = ? and not exists (select 1 from gritstone_slots s where s.job_id = e.job_id)"
+            );
+            for row in self.query(&sql, &values![key]).await? {
+                found.push(row.int(0)?);
+            }
+        }
+        self.hold_slots(key, &found).await?;
+        Ok(!found.is_empty())
+    }
+
+    /// Locks a semaphore; its value, if there is one.
+    async fn find_semaphore(&mut self, key: &str) -> Result<Option<i64>, Error> {
+        let column = self.dialect.key_column();
+        let sql =
+            format!("select value from solid_queue_semaphores where {column} = ?{}", self.dialect.for_update(false));
+        self.query_one(&sql, &values![key]).await?.map(|row| row.int(0)).transpose()
     }
 
     /// Locks a semaphore, making it if need be; its value.
     async fn lock_semaphore(&mut self, key: &str, limit: Limit) -> Result<i64, Error> {
-        let column = self.dialect.key_column();
-        let select =
-            format!("select value from solid_queue_semaphores where {column} = ?{}", self.dialect.for_update(false));
-        if let Some(row) = self.query_one(&select, &values![key]).await? {
-            return row.int(0);
+        if let Some(value) = self.find_semaphore(key).await? {
+            return Ok(value);
         }
-        let (insert, tail) = self.dialect.insert_ignore();
+        let column = self.dialect.key_column();
         let sql = format!(
-            "{insert} solid_queue_semaphores ({column}, value, expires_at, created_at, updated_at) values (?, ?, ?, ?, ?){tail}"
+            "insert into solid_queue_semaphores ({column}, value, expires_at, created_at, updated_at) values (?, ?, ?, ?, ?){}",
+            self.dialect.unless_there("value")
         );
         let expires = Value::now_plus(limit.duration);
         self.execute(&sql, &[key.into(), i64::from(limit.to).into(), expires, Value::NOW, Value::NOW]).await?;
-        match self.query_one(&select, &values![key]).await? {
-            Some(row) => row.int(0),
+        match self.find_semaphore(key).await? {
+            Some(value) => Ok(value),
             // Rails' maintenance deleted it in between.
             None => Err(Error::Conflict(format!("the semaphore of {key:?} was deleted while it was being locked"))),
         }
@@ -101,14 +136,15 @@ impl Session<'_> {
     }
 
     async fn held(&mut self, key: &str) -> Result<i64, Error> {
-        let sql = "select count(*) from gritstone_slots where concurrency_key = ?";
-        self.query_one(sql, &values![key]).await?.map_or(Ok(0), |row| row.int(0))
+        let sql = format!("select count(*) from gritstone_slots where concurrency_key = ?{}", self.latest());
+        self.query_one(&sql, &values![key]).await?.map_or(Ok(0), |row| row.int(0))
     }
 
     async fn hold_slots(&mut self, key: &str, job_ids: &[i64]) -> Result<(), Error> {
-        let (insert, tail) = self.dialect.insert_ignore();
+        let tail = self.dialect.unless_there("job_id");
         for job_id in job_ids {
-            let sql = format!("{insert} gritstone_slots (job_id, concurrency_key, created_at) values (?, ?, ?){tail}");
+            let sql =
+                format!("insert into gritstone_slots (job_id, concurrency_key, created_at) values (?, ?, ?){tail}");
             self.execute(&sql, &[(*job_id).into(), key.into(), Value::NOW]).await?;
         }
         Ok(())
@@ -116,11 +152,19 @@ impl Session<'_> {
 
     /// Notes that a job runs under a key although no slot was free.
     pub(super) async fn overrun(&mut self, key: &str, job_id: i64) -> Result<(), Error> {
-        if let Some(limit) = self.declared_limit(key).await? {
-            self.lock_semaphore(key, limit).await?;
-            self.hold_slots(key, &[job_id]).await?;
+        match self.declared_limit(key).await? {
+            Some(limit) => {
+                let free = self.free(key, limit).await?;
+                self.hold_slots(key, &[job_id]).await?;
+                self.write_semaphore(key, (free - 1).max(0), limit.duration).await
+            }
+            // Below zero if need be: the end of the run adds one again.
+            None => {
+                let limit = Limit::default();
+                let value = self.lock_semaphore(key, limit).await?;
+                self.write_semaphore(key, value - 1, limit.duration).await
+            }
         }
-        Ok(())
     }
 
     /// The limit declared for a key, or else for its group.
@@ -165,7 +209,7 @@ impl Session<'_> {
     /// # Errors
     /// Those of the database.
     pub async fn declare_limit(&mut self, name: &str, limit: Limit) -> Result<(), Error> {
-        self.write_limit(name, limit).await
+        transaction!(self, self.write_limit(name, limit).await)
     }
 
     async fn write_limit(&mut self, name: &str, limit: Limit) -> Result<(), Error> {
@@ -251,11 +295,12 @@ impl Session<'_> {
         let declared = self.declared_limit(key).await?;
         let limit = declared.unwrap_or_default();
         let free = match declared {
-            Some(limit) => {
-                self.lock_semaphore(key, limit).await?;
-                i64::from(limit.to) - self.held(key).await?
-            }
-            None => self.lock_semaphore(key, limit).await? + given_back,
+            Some(limit) => self.free(key, limit).await?,
+            None => match self.find_semaphore(key).await? {
+                Some(value) => value + given_back,
+                // It expired and was deleted: as in Solid Queue, the sweep takes over.
+                None => return Ok((0, BTreeSet::new())),
+            },
         };
         let sql = format!(
             "select id, job_id, queue_name from solid_queue_blocked_executions where concurrency_key = ? \
@@ -279,7 +324,12 @@ impl Session<'_> {
             self.execute("delete from solid_queue_blocked_executions where id in ?", &values![&executions]).await?;
             self.insert_ready(&job_ids).await?;
         }
-        self.write_semaphore(key, free.max(0) - job_ids.len() as i64, limit.duration).await?;
+        let left = free - job_ids.len() as i64;
+        match declared {
+            Some(_) => self.write_semaphore(key, left.max(0), limit.duration).await?,
+            None if given_back != 0 || !job_ids.is_empty() => self.write_semaphore(key, left, limit.duration).await?,
+            None => {}
+        }
         Ok((job_ids.len() as u64, queues))
     }
 
@@ -302,30 +352,37 @@ impl Session<'_> {
 
     async fn keys_to_sweep(&mut self) -> Result<BTreeSet<String>, Error> {
         let mut keys = BTreeSet::new();
+        for row in self.query("select distinct concurrency_key from gritstone_slots", &[]).await? {
+            keys.insert(row.text(0)?);
+        }
+        // Our tables' texts are never compared with Rails' in SQL: on MySQL the two may have different collations.
         let column = self.dialect.key_column();
-        let sources = [
-            "select distinct concurrency_key from gritstone_slots".to_owned(),
+        let blocked = format!(
+            "select distinct b.concurrency_key, case when s.value > 0 or \
+             ((s.value is null or s.expires_at <= ?) and b.expires_at <= ?) then 1 else 0 end \
+             from solid_queue_blocked_executions b left join solid_queue_semaphores s on s.{column} = b.concurrency_key"
+        );
+        let mut others = BTreeSet::new();
+        for row in self.query(&blocked, &[Value::NOW, Value::NOW]).await? {
             // Rails' own keys wait for their expiry, as in Rails: their holders can't be counted here.
-            format!(
-                "select distinct b.concurrency_key from solid_queue_blocked_executions b \
-                 left join solid_queue_semaphores s on s.{column} = b.concurrency_key \
-                 where s.value > 0 or (s.value is null and b.expires_at <= ?) \
-                 or exists (select 1 from gritstone_limits l where l.name = b.concurrency_key)"
-            ),
-        ];
-        for (index, sql) in sources.iter().enumerate() {
-            let values = if index == 0 { &[][..] } else { &[Value::NOW] };
-            for row in self.query(sql, values).await? {
-                keys.insert(row.text(0)?);
+            let among = if row.int(1)? == 1 { &mut keys } else { &mut others };
+            among.insert(row.text(0)?);
+        }
+        for key in others.difference(&keys.clone()) {
+            if self.declared_limit(key).await?.is_some() {
+                keys.insert(key.clone());
             }
         }
         Ok(keys)
     }
 
     async fn sweep_key(&mut self, key: &str) -> Result<(u64, u64, BTreeSet<String>), Error> {
-        let declared = self.declared_limit(key).await?;
+        let Some(limit) = self.declared_limit(key).await? else {
+            let (released, queues) = self.sweep_foreign_key(key).await?;
+            return Ok((0, released, queues));
+        };
         // First the lock: a slot can't change hands while we look at who holds it.
-        self.lock_semaphore(key, declared.unwrap_or_default()).await?;
+        self.lock_semaphore(key, limit).await?;
         let orphans = self
             .query(
                 "select s.job_id from gritstone_slots s where s.concurrency_key = ? \
@@ -342,6 +399,19 @@ impl Session<'_> {
         Ok((orphans.len() as u64, released, queues))
     }
 
+    /// What Solid Queue's own maintenance does, for keys whose limit only Rails knows: a semaphore that has expired
+    /// starts anew, at one.
+    async fn sweep_foreign_key(&mut self, key: &str) -> Result<(u64, BTreeSet<String>), Error> {
+        // The limit may have been withdrawn: nobody counts these any more.
+        self.execute("delete from gritstone_slots where concurrency_key = ?", &values![key]).await?;
+        let column = self.dialect.key_column();
+        let expired =
+            format!("delete from solid_queue_semaphores where {column} = ? and value <= 0 and expires_at <= ?");
+        self.execute(&expired, &[key.into(), Value::NOW]).await?;
+        self.lock_semaphore(key, Limit::default()).await?;
+        self.settle(key, 0).await
+    }
+
     /// Every key that has a semaphore or a blocked job, by key, at most `most`.
     ///
     /// # Errors
@@ -349,7 +419,7 @@ impl Session<'_> {
     pub async fn limits(&mut self, most: u32) -> Result<Vec<LimitState>, Error> {
         let column = self.dialect.key_column();
         let sql = format!(
-            "select s.{column}, s.value, (select count(*) from gritstone_slots h where h.concurrency_key = s.{column}), \
+            "select s.{column}, s.value, \
              (select count(*) from solid_queue_blocked_executions b where b.concurrency_key = s.{column}) \
              from solid_queue_semaphores s order by s.{column} limit ?"
         );
@@ -357,13 +427,8 @@ impl Session<'_> {
         for row in self.query(&sql, &values![i64::from(most)]).await? {
             let key = row.text(0)?;
             let to = self.declared_limit(&key).await?.map(|limit| limit.to);
-            limits.push(LimitState {
-                key,
-                to,
-                free: row.int(1)?,
-                held: row.int(2)? as u64,
-                blocked: row.int(3)? as u64,
-            });
+            let held = self.held(&key).await?.max(0) as u64;
+            limits.push(LimitState { key, to, free: row.int(1)?, held, blocked: row.int(2)?.max(0) as u64 });
         }
         Ok(limits)
     }

@@ -30,7 +30,7 @@ pub(crate) use finish::Won;
 pub use jobs::{JobFilter, JobPage, JobState, JobView};
 pub use limits::{LimitState, SweptLimits};
 pub use processes::{Buried, Counters, Death, Identity, NewProcess, ProcessView, Registered};
-pub use queues::{QueueState, Selector};
+pub use queues::{QueueState, RAILS_COMMANDS, Selector};
 pub use retry::Retried;
 pub use schedule::Dispatched;
 pub use settings::Settings;

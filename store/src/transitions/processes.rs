@@ -205,7 +205,7 @@ impl Session<'_> {
     /// Those of the database.
     pub async fn heartbeat(&mut self, process_id: i64) -> Result<bool, Error> {
         let sql = "update solid_queue_processes set last_heartbeat_at = ? where id = ?";
-        Ok(self.execute(sql, &[Value::NOW, process_id.into()]).await? > 0)
+        Ok(self.write(sql, &[Value::NOW, process_id.into()]).await? > 0)
     }
 
     /// Writes what a worker has done so far.
@@ -213,7 +213,7 @@ impl Session<'_> {
     /// # Errors
     /// Those of the database.
     pub async fn write_counters(&mut self, process_id: i64, counters: Counters) -> Result<(), Error> {
-        self.execute(
+        self.write(
             "update gritstone_processes set done = ?, failed = ?, busy_micros = ? where process_id = ?",
             &values![counters.done as i64, counters.failed as i64, counters.busy.as_micros() as i64, process_id],
         )
@@ -227,7 +227,7 @@ impl Session<'_> {
     /// Those of the database.
     pub async fn write_metadata(&mut self, process_id: i64, metadata: &serde_json::Value) -> Result<(), Error> {
         let sql = "update solid_queue_processes set metadata = ? where id = ?";
-        self.execute(sql, &values![metadata.to_string(), process_id]).await?;
+        self.write(sql, &values![metadata.to_string(), process_id]).await?;
         Ok(())
     }
 
@@ -239,7 +239,7 @@ impl Session<'_> {
     /// Those of the database.
     pub async fn cordon(&mut self, process_id: i64, duration: Duration) -> Result<bool, Error> {
         let sql = "update gritstone_processes set cordoned_until = ? where process_id = ?";
-        Ok(self.execute(sql, &[Value::now_plus(duration), process_id.into()]).await? > 0)
+        Ok(self.write(sql, &[Value::now_plus(duration), process_id.into()]).await? > 0)
     }
 
     /// Claims that were fetched ahead and will not have started until the list says otherwise.
@@ -248,7 +248,7 @@ impl Session<'_> {
     /// Those of the database.
     pub async fn write_unstarted(&mut self, process_id: i64, claim_ids: &[i64]) -> Result<(), Error> {
         let list = serde_json::Value::from(claim_ids).to_string();
-        self.execute("update gritstone_processes set unstarted = ? where process_id = ?", &values![list, process_id])
+        self.write("update gritstone_processes set unstarted = ? where process_id = ?", &values![list, process_id])
             .await?;
         Ok(())
     }

@@ -23,6 +23,18 @@ pub enum Selector {
 /// Where Rails runs its own recurring commands, as Ruby code: left alone unless named.
 pub const RAILS_COMMANDS: &str = "solid_queue_recurring";
 
+impl std::fmt::Display for Selector {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Selector::All => f.write_str("*"),
+            Selector::Exact(name) => f.write_str(name),
+            Selector::Prefix(prefix) => write!(f, "{prefix}*"),
+            Selector::Exclude(name) => write!(f, "!{name}"),
+            Selector::ExcludePrefix(prefix) => write!(f, "!{prefix}*"),
+        }
+    }
+}
+
 impl Selector {
     /// True when this entry, an exclusion, rules the queue out.
     fn excludes(&self, queue: &str) -> bool {
@@ -61,9 +73,12 @@ impl Session<'_> {
     /// # Errors
     /// Those of the database.
     pub async fn pause_queue(&mut self, queue: &str) -> Result<bool, Error> {
-        let (insert, tail) = self.dialect.insert_ignore();
-        let sql = format!("{insert} solid_queue_pauses (queue_name, created_at) values (?, ?){tail}");
-        Ok(self.execute(&sql, &[queue.into(), Value::NOW]).await? > 0)
+        let sql = "insert into solid_queue_pauses (queue_name, created_at) values (?, ?)";
+        match transaction!(self, self.execute(sql, &[queue.into(), Value::NOW]).await) {
+            Ok(_) => Ok(true),
+            Err(Error::Duplicate(_)) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// Lets workers claim this queue's jobs again. True when it was paused.
@@ -71,7 +86,7 @@ impl Session<'_> {
     /// # Errors
     /// Those of the database.
     pub async fn resume_queue(&mut self, queue: &str) -> Result<bool, Error> {
-        Ok(self.execute("delete from solid_queue_pauses where queue_name = ?", &values![queue]).await? > 0)
+        Ok(self.write("delete from solid_queue_pauses where queue_name = ?", &values![queue]).await? > 0)
     }
 
     /// The paused queues, by name.
@@ -98,10 +113,6 @@ impl Session<'_> {
     /// # Errors
     /// Those of the database.
     pub async fn queues(&mut self) -> Result<Vec<QueueState>, Error> {
-        transaction!(self, self.queues_script().await)
-    }
-
-    async fn queues_script(&mut self) -> Result<Vec<QueueState>, Error> {
         let mut queues = std::collections::BTreeMap::<String, QueueState>::new();
         let counts = [
             "select queue_name, count(*), min(created_at) from solid_queue_ready_executions group by queue_name",

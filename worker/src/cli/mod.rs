@@ -1,0 +1,88 @@
+//! The `gritstone` command: a file per subcommand.
+//!
+//! What a subcommand prints for people goes to stdout as tables, with `--json` as JSON; logs go to stderr. Errors end it
+//! with an [`Exit`], whose code is documented in `docs/reference/command.md`.
+
+mod database;
+mod dispatch;
+mod enqueue;
+mod exit;
+mod handler;
+mod logging;
+mod manifests;
+mod migrate;
+mod runtime;
+mod signals;
+mod start;
+mod work;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+/// Background jobs out of the SQL database you already have.
+#[derive(Debug, Parser)]
+#[command(name = "gritstone", version, propagate_version = true, max_term_width = 110, after_help = EXAMPLES)]
+struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Options of every subcommand.
+#[derive(Debug, clap::Args)]
+struct Global {
+    /// The queue's database: postgres://, mysql:// or sqlite://, also as Rails writes them
+    #[arg(
+        long,
+        global = true,
+        env = "DATABASE_URL",
+        hide_env_values = true,
+        default_value = "sqlite://gritstone.db",
+        value_name = "URL"
+    )]
+    database: String,
+    /// Print JSON instead of tables
+    #[arg(long, global = true)]
+    json: bool,
+    /// What to log to stderr: error, warn, info, debug, trace, or a filter such as gritstone=debug
+    #[arg(long, global = true, env = "GRITSTONE_LOG", default_value = "info", value_name = "FILTER")]
+    log: String,
+    /// How to log: plain or json
+    #[arg(long, global = true, env = "GRITSTONE_LOG_FORMAT", default_value = "plain", value_name = "FORMAT")]
+    log_format: logging::Format,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  gritstone start --command ./run-job                 one dispatcher and one worker on sqlite://gritstone.db
+  gritstone enqueue SendMail --args '[42]' --in 5m    a job that is due in five minutes
+  gritstone jobs list --state failed                  what went wrong
+  gritstone jobs retry --state failed --all           once more, all of it
+Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 3 the database can't be used.";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Start(start::Start),
+    Work(work::Work),
+    Dispatch(dispatch::Dispatch),
+    Migrate(migrate::Migrate),
+    Enqueue(enqueue::Enqueue),
+}
+
+/// Runs the command that the process was started with.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    logging::init(&cli.global.log, cli.global.log_format);
+    let done = match cli.command {
+        Command::Start(command) => command.run(&cli.global),
+        Command::Work(command) => command.run(&cli.global),
+        Command::Dispatch(command) => command.run(&cli.global),
+        Command::Migrate(command) => command.run(&cli.global),
+        Command::Enqueue(command) => command.run(&cli.global),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(exit) => exit.report(),
+    }
+}

@@ -1,0 +1,287 @@
+//! The gate in front of a handler that may fail to start: a circuit breaker.
+//!
+//! Open, jobs pass. A start that fails shuts it: the jobs concerned are released, and claiming waits. After a backoff one
+//! run tries while the others wait for what becomes of it; the gate opens when it works and shuts for longer when it
+//! doesn't. Before anything was tried, a look whether the program is there has to do.
+
+use super::retry::Backoff;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum State {
+    Open,
+    Shut { until: Instant, failures: u32 },
+    Trying { failures: u32 },
+}
+
+#[derive(Debug)]
+pub(crate) struct Breaker {
+    state: watch::Sender<State>,
+    backoff: Backoff,
+    probed: AtomicBool,
+}
+
+/// How claims wait after starts that failed: 1 s, doubling, at most a minute.
+pub(crate) fn start_backoff() -> Backoff {
+    Backoff::new(Duration::from_secs(1), 2.0, Duration::from_secs(60))
+}
+
+impl Breaker {
+    pub(crate) fn new(backoff: Backoff) -> Self {
+        Self { state: watch::Sender::new(State::Open), backoff, probed: AtomicBool::new(false) }
+    }
+
+    /// Resolves when a claimed job would be let in. `probe` looks, without a job, whether trying makes sense.
+    pub(crate) async fn passable<E>(&self, probe: impl Fn() -> Result<(), E>)
+    where
+        E: std::fmt::Display,
+    {
+        if !self.probed.swap(true, Ordering::Relaxed)
+            && let Err(reason) = probe()
+        {
+            self.shut(&reason);
+        }
+        if *self.state.borrow() == State::Open {
+            return;
+        }
+        let mut changes = self.state.subscribe();
+        loop {
+            let state = *changes.borrow_and_update();
+            match state {
+                State::Open => return,
+                State::Shut { until, .. } if until <= Instant::now() => match probe() {
+                    Ok(()) => return,
+                    Err(reason) => self.shut(&reason),
+                },
+                State::Shut { until, .. } => {
+                    tokio::select! {
+                        () = tokio::time::sleep_until(until) => {}
+                        _ = changes.changed() => {}
+                    }
+                }
+                State::Trying { .. } => drop(changes.changed().await),
+            }
+        }
+    }
+
+    /// Lets a run in: `None` when it would be in vain, and the job should go back. Waits while another run tries.
+    pub(crate) async fn admit(&self) -> Option<Admission<'_>> {
+        let mut changes = self.state.subscribe();
+        loop {
+            let mut admitted = None;
+            self.state.send_if_modified(|state| match *state {
+                State::Open => {
+                    admitted = Some(Some(Admission { breaker: self, trial: false }));
+                    false
+                }
+                State::Shut { until, failures } if until <= Instant::now() => {
+                    *state = State::Trying { failures };
+                    admitted = Some(Some(Admission { breaker: self, trial: true }));
+                    true
+                }
+                State::Shut { .. } => {
+                    admitted = Some(None);
+                    false
+                }
+                State::Trying { .. } => false,
+            });
+            if let Some(admitted) = admitted {
+                return admitted;
+            }
+            drop(changes.changed().await);
+        }
+    }
+
+    /// A start has failed: shuts the gate, for longer than the last time.
+    pub(crate) fn shut(&self, reason: &dyn std::fmt::Display) {
+        self.state.send_if_modified(|state| {
+            let failures = match *state {
+                State::Open => 0,
+                State::Trying { failures } => failures,
+                State::Shut { until, failures } if until <= Instant::now() => failures,
+                // Another of the starts that were under way: one failure, not many.
+                State::Shut { .. } => return false,
+            };
+            let failures = failures.saturating_add(1);
+            let wait = self.backoff.ceiling(failures);
+            tracing::warn!("claiming waits {wait:?}: {reason}");
+            *state = State::Shut { until: Instant::now() + wait, failures };
+            true
+        });
+    }
+}
+
+/// A run that was let in. If it was the one that tries and it is dropped without a word, another may try.
+#[derive(Debug)]
+pub(crate) struct Admission<'a> {
+    breaker: &'a Breaker,
+    trial: bool,
+}
+
+impl Admission<'_> {
+    /// Whether others wait for what becomes of this one.
+    pub(crate) fn is_trial(&self) -> bool {
+        self.trial
+    }
+
+    /// The start worked.
+    pub(crate) fn works(&mut self) {
+        // Of those let in while the gate was open, none says anything about it now.
+        if !std::mem::take(&mut self.trial) {
+            return;
+        }
+        self.breaker.state.send_if_modified(|state| {
+            let shut = *state != State::Open;
+            if shut {
+                tracing::info!("the handler starts again: claiming goes on");
+                *state = State::Open;
+            }
+            shut
+        });
+    }
+
+    /// The start did not work.
+    pub(crate) fn failed(mut self, reason: &dyn std::fmt::Display) {
+        self.trial = false;
+        self.breaker.shut(reason);
+    }
+}
+
+impl Drop for Admission<'_> {
+    fn drop(&mut self) {
+        if self.trial {
+            self.breaker.state.send_if_modified(|state| match *state {
+                State::Trying { failures } => {
+                    *state = State::Shut { until: Instant::now(), failures };
+                    true
+                }
+                _ => false,
+            });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures::FutureExt;
+
+    /// Stays shut for as long as a test runs.
+    fn slow() -> Breaker {
+        Breaker::new(start_backoff_of(Duration::from_secs(3600)))
+    }
+
+    /// Lets the next one try at once.
+    fn quick() -> Breaker {
+        Breaker::new(start_backoff_of(Duration::ZERO))
+    }
+
+    fn start_backoff_of(initial: Duration) -> Backoff {
+        Backoff::new(initial, 2.0, Duration::MAX)
+    }
+
+    fn fine() -> Result<(), String> {
+        Ok(())
+    }
+
+    impl Breaker {
+        fn failures(&self) -> u32 {
+            match *self.state.borrow() {
+                State::Open => 0,
+                State::Shut { failures, .. } | State::Trying { failures } => failures,
+            }
+        }
+
+        async fn fails(&self) {
+            self.admit().await.unwrap().failed(&"no");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_failed_start_shuts_it() {
+        let breaker = slow();
+        breaker.passable(fine).now_or_never().unwrap();
+        breaker.fails().await;
+        assert!(breaker.admit().await.is_none());
+        assert!(breaker.passable(fine).now_or_never().is_none());
+    }
+
+    #[tokio::test]
+    async fn it_opens_for_a_trial_after_a_while_and_shuts_for_longer_each_time() {
+        let breaker = Breaker::new(start_backoff_of(Duration::from_millis(1)));
+        for failures in 1..8 {
+            breaker.passable(fine).await;
+            breaker.fails().await;
+            assert_eq!(breaker.failures(), failures);
+        }
+        breaker.passable(fine).await;
+        breaker.admit().await.unwrap().works();
+        assert_eq!(breaker.failures(), 0);
+    }
+
+    #[tokio::test]
+    async fn starts_that_fail_together_count_once() {
+        let breaker = slow();
+        let (one, two) = (breaker.admit().await.unwrap(), breaker.admit().await.unwrap());
+        one.failed(&"no");
+        two.failed(&"no");
+        assert_eq!(breaker.failures(), 1);
+    }
+
+    #[tokio::test]
+    async fn one_tries_and_the_others_wait_for_it() {
+        let breaker = quick();
+        breaker.fails().await;
+        let mut trial = breaker.admit().await.unwrap();
+        assert!(trial.is_trial());
+        let mut second = std::pin::pin!(breaker.admit());
+        assert!(second.as_mut().now_or_never().is_none());
+        assert!(breaker.passable(fine).now_or_never().is_none());
+        trial.works();
+        assert!(!second.await.unwrap().is_trial());
+        breaker.passable(fine).now_or_never().unwrap();
+    }
+
+    #[tokio::test]
+    async fn those_that_waited_for_a_failure_go_back() {
+        let breaker = slow();
+        breaker.state.send_replace(State::Shut { until: Instant::now(), failures: 1 });
+        let trial = breaker.admit().await.unwrap();
+        let mut second = std::pin::pin!(breaker.admit());
+        assert!(second.as_mut().now_or_never().is_none());
+        trial.failed(&"no");
+        assert!(second.await.is_none());
+    }
+
+    #[tokio::test]
+    async fn a_trial_that_is_given_up_leaves_it_to_the_next() {
+        let breaker = quick();
+        breaker.fails().await;
+        drop(breaker.admit().await.unwrap());
+        assert!(breaker.admit().await.unwrap().is_trial());
+    }
+
+    #[tokio::test]
+    async fn a_program_that_was_never_there_shuts_it_before_anything_is_tried() {
+        let breaker = slow();
+        assert!(breaker.passable(|| Err("not there")).now_or_never().is_none());
+        assert_eq!(breaker.failures(), 1);
+    }
+
+    #[tokio::test]
+    async fn while_the_probe_fails_nothing_is_let_through() {
+        let breaker = quick();
+        breaker.shut(&"no");
+        let looks = std::cell::Cell::new(0);
+        let probe = || {
+            looks.set(looks.get() + 1);
+            if looks.get() < 4 { Err("still not there") } else { Ok(()) }
+        };
+        breaker.passable(probe).await;
+        assert_eq!(looks.get(), 4);
+        assert_eq!(breaker.failures(), 4);
+    }
+}

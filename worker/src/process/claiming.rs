@@ -1,0 +1,181 @@
+//! The poll loop: claim for every free slot, start each job, wait when there is nothing.
+
+use super::config::WorkerConfig;
+use super::link::{Link, in_time};
+use super::plan::Plan;
+use super::running::Running;
+use super::stop::Stop;
+use crate::execute::Handler;
+use gritstone_store::{Claim, ClaimedJob, Error, Selection, Store};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::Notify;
+
+/// A job that a worker died with twice runs alone, so that it can't spend its neighbours' interruptions.
+const ALONE_AFTER: u32 = 2;
+
+/// When many slots come free one after the other, waiting this long for more of them turns many small claims into a few
+/// large ones. Much shorter than a claim of one job with all its round trips.
+const GATHER: Duration = Duration::from_micros(500);
+
+pub(super) struct Claiming {
+    link: Link,
+    plan: Plan,
+    config: WorkerConfig,
+    classes: Option<Vec<String>>,
+    handler: Arc<dyn Handler>,
+    running: Arc<Running>,
+    process_id: i64,
+    /// Rung when someone says that there is work.
+    wake: Arc<Notify>,
+}
+
+impl Claiming {
+    pub(super) fn new(
+        store: &Store,
+        config: &WorkerConfig,
+        handler: Arc<dyn Handler>,
+        running: Arc<Running>,
+        process_id: i64,
+        wake: Arc<Notify>,
+    ) -> Self {
+        Claiming {
+            link: Link::new(store, "claims"),
+            plan: Plan::new(config.queues.clone(), config.order, Instant::now()),
+            classes: config.classes.clone().or_else(|| handler.classes()),
+            config: config.clone(),
+            handler,
+            running,
+            process_id,
+            wake,
+        }
+    }
+
+    /// Polls until told to stop.
+    pub(super) async fn run(mut self, stop: Stop) {
+        loop {
+            tokio::select! {
+                biased;
+                () = stop.requested() => return,
+                () = self.free_slot() => {}
+            }
+            match self.poll(&stop).await {
+                Ok(Found::Enough) => {}
+                Ok(Found::Less) => {
+                    let wake = Arc::clone(&self.wake);
+                    tokio::select! {
+                        () = stop.requested() => return,
+                        () = wake.notified() => self.plan.woken(),
+                        () = tokio::time::sleep(self.config.polling_interval) => {}
+                    }
+                }
+                Err(error) => {
+                    tokio::select! {
+                        () = stop.requested() => return,
+                        () = self.link.wait_after(&error) => {}
+                    }
+                    self.recover_lost_reply(&stop).await;
+                }
+            }
+        }
+    }
+
+    /// Waits for a slot, and for a handler that can be reached.
+    async fn free_slot(&self) {
+        self.running.below(self.config.threads as usize).await;
+        self.handler.ready().await;
+        let quarter = self.config.threads as usize / 4;
+        if quarter > 1 && self.running.count() > self.config.threads as usize - quarter {
+            // Not many are free: a moment later there may be more.
+            let more = self.running.below(self.config.threads as usize - quarter);
+            let _ = tokio::time::timeout(GATHER, more).await;
+        }
+    }
+
+    async fn poll(&mut self, stop: &Stop) -> Result<Found, Error> {
+        let free = (self.config.threads as usize).saturating_sub(self.running.count()) as u32;
+        if free == 0 {
+            return Ok(Found::Enough);
+        }
+        let session = self.link.session().await?;
+        if self.plan.needs_names(Instant::now()) {
+            let names = in_time(session.resolve_queues(self.plan.selectors())).await?;
+            let any_paused = !in_time(session.paused_queues()).await?.is_empty();
+            self.plan.note_names(names, any_paused, Instant::now());
+        }
+        let began = Instant::now();
+        let selection = self.plan.selection(began, rand::random());
+        let jobs = claim(session, self.process_id, &selection, free, self.classes.as_deref(), &self.config).await?;
+        self.link.answered();
+        let now = Instant::now();
+        let again = self.plan.claimed(&jobs, free, now.duration_since(began), now);
+        if !jobs.is_empty() {
+            tracing::debug!(process_id = self.process_id, size = jobs.len(), asked = free, "claim");
+        }
+        self.start(jobs, stop).await;
+        Ok(if again { Found::Enough } else { Found::Less })
+    }
+
+    async fn start(&mut self, jobs: Vec<ClaimedJob>, stop: &Stop) {
+        let (alone, together): (Vec<_>, Vec<_>) = jobs.into_iter().partition(|job| job.interruptions >= ALONE_AFTER);
+        for job in together {
+            self.running.start(job);
+        }
+        for job in alone {
+            tracing::warn!(
+                job = job.job_id,
+                class = job.class,
+                interruptions = job.interruptions,
+                "running this job alone"
+            );
+            // A stop while waiting leaves the claim to deregistration, which releases it.
+            for _ in 0..2 {
+                tokio::select! {
+                    () = stop.requested() => return,
+                    () = self.running.below(1) => {}
+                }
+                if self.running.count() == 0 {
+                    break;
+                }
+            }
+            self.running.start(job);
+            self.running.below(1).await;
+        }
+    }
+
+    /// After a broken connection: a claim may have been made although its answer never came. What we hold and don't run,
+    /// we run.
+    async fn recover_lost_reply(&mut self, stop: &Stop) {
+        let held = async {
+            let session = self.link.session().await?;
+            in_time(session.claims_of(self.process_id)).await
+        };
+        if let Ok(held) = held.await {
+            let known = self.running.claims();
+            let lost: Vec<ClaimedJob> = held.into_iter().filter(|job| !known.contains(&job.claim_id)).collect();
+            if !lost.is_empty() {
+                tracing::info!(size = lost.len(), "running jobs whose claim was answered to a broken connection");
+                self.start(lost, stop).await;
+            }
+        }
+    }
+}
+
+enum Found {
+    /// As much as was asked for, or something may be left: look again at once.
+    Enough,
+    /// Less: there is nothing more for now.
+    Less,
+}
+
+async fn claim(
+    session: &mut gritstone_store::Session<'_>,
+    process_id: i64,
+    selection: &Selection,
+    limit: u32,
+    classes: Option<&[String]>,
+    config: &WorkerConfig,
+) -> Result<Vec<ClaimedJob>, Error> {
+    let claim = Claim { process_id, selection, limit, classes, skip_locked: config.skip_locked };
+    in_time(session.claim(&claim)).await
+}

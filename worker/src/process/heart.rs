@@ -1,0 +1,108 @@
+//! The heartbeat: saying that a process lives, and stopping its jobs in time when that can't be said.
+//!
+//! Others take a process for dead when its last heartbeat is older than the alive threshold, and run its jobs again. So
+//! a worker whose heartbeats fail ends its jobs before that, counted on its own monotonic clock from the *start* of the last good
+//! write, with room for the handlers' grace.
+
+use super::link::{Link, within};
+use super::registration::Registration;
+use super::running::Running;
+use gritstone_store::{Counters, Error, Session, Store};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+/// Why a process's life, as others see it, is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Lost {
+    /// Its row is gone: someone pruned it.
+    Row,
+    /// It could not say for too long that it lives.
+    Contact,
+}
+
+/// What handlers get to end in, and what clocks and schedulers may take, before the threshold: together a third of it.
+fn reserve(alive_threshold: Duration) -> Duration {
+    alive_threshold / 3
+}
+
+/// Beats until the process's life is over. `running` is a worker's jobs: claims that vanish end theirs.
+pub(super) async fn beat(store: Store, registration: Registration, running: Option<Arc<Running>>) -> Lost {
+    let settings = &registration.settings;
+    let interval = settings.heartbeat_interval;
+    let mut link = Link::new(&store, "heartbeat");
+    let mut last_good = Instant::now();
+    loop {
+        tokio::time::sleep(spread(interval, rand::random())).await;
+        let lifetime = settings.alive_threshold.saturating_sub(reserve(settings.alive_threshold));
+        loop {
+            let deadline = last_good + lifetime;
+            let began = Instant::now();
+            let Some(left) = deadline.checked_duration_since(began) else { return Lost::Contact };
+            let attempt = async {
+                let session = link.session().await?;
+                say(session, &registration, running.as_deref()).await
+            };
+            match within(left.min(interval.max(Duration::from_secs(1))), attempt).await {
+                Ok(true) => {
+                    link.answered();
+                    last_good = began;
+                    break;
+                }
+                Ok(false) => return Lost::Row,
+                Err(error) => {
+                    let pause = link.wait_after(&error);
+                    if tokio::time::timeout(left, pause).await.is_err() {
+                        return Lost::Contact;
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// One heartbeat; false when the row is gone.
+async fn say(session: &mut Session<'_>, registration: &Registration, running: Option<&Running>) -> Result<bool, Error> {
+    let process_id = registration.process_id;
+    if !session.heartbeat(process_id).await? {
+        return Ok(false);
+    }
+    let Some(running) = running else { return Ok(true) };
+    let counters = Counters {
+        done: running.done.load(Ordering::Relaxed),
+        failed: running.failed.load(Ordering::Relaxed),
+        busy: Duration::from_micros(running.busy_micros.load(Ordering::Relaxed)),
+    };
+    session.write_counters(process_id, counters).await?;
+    let before = running.claims();
+    let held = session.claim_ids_of(process_id).await?;
+    // Still running after the look, and not held: not merely finished in between.
+    let lost: Vec<i64> = before.into_iter().filter(|claim| !held.contains(claim)).collect();
+    let still: Vec<i64> = running.claims().into_iter().filter(|claim| lost.contains(claim)).collect();
+    if !still.is_empty() {
+        tracing::warn!(process_id, claims = ?still, "these claims were taken away; ending their jobs");
+        running.cancel(&still);
+    }
+    Ok(true)
+}
+
+/// An interval, at most a tenth shorter, so that many processes don't write at the same moment.
+fn spread(interval: Duration, random: f64) -> Duration {
+    interval.mul_f64(1.0 - 0.1 * random.clamp(0.0, 1.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn grace_and_margin_leave_two_thirds_of_the_threshold() {
+        assert_eq!(reserve(Duration::from_secs(120)), Duration::from_secs(40));
+    }
+
+    #[test]
+    fn heartbeats_are_spread_but_never_late() {
+        assert_eq!(spread(Duration::from_secs(10), 0.0), Duration::from_secs(10));
+        assert_eq!(spread(Duration::from_secs(10), 1.0), Duration::from_secs(9));
+    }
+}

@@ -1,0 +1,179 @@
+//! What a dispatcher, or a supervisor, does beside its main work: burying the dead, mending limits and batches, clearing.
+
+use super::finishing::consequences;
+use super::identity;
+use super::link::{Link, in_time};
+use super::stop::Stop;
+use gritstone_store::{Buried, ClearOptions, Death, Error, Session, Settings, Settled, Store};
+use std::time::{Duration, Instant};
+
+/// How often a process looks whether its neighbours on the same host are still there. Cheap: the list of processes and
+/// a few files of /proc.
+const NEIGHBOURS_INTERVAL: Duration = Duration::from_secs(2);
+
+/// How often finished jobs and unused ids are cleared.
+const CLEARING_INTERVAL: Duration = Duration::from_secs(60);
+
+/// Finished jobs deleted in one transaction, and the pause after it, as Solid Queue's installer schedules it.
+const CLEARING_BATCH: u32 = 500;
+const CLEARING_PAUSE: Duration = Duration::from_millis(300);
+
+/// How many deaths a claim without any process survives: whose policy held is not known any more.
+const ORPHAN_INTERRUPTIONS: u32 = 3;
+
+/// What this process takes care of.
+#[derive(Debug, Clone)]
+pub(super) struct Duties {
+    pub(super) process_id: i64,
+    pub(super) settings: Settings,
+    /// Sweep limits and batches this often.
+    pub(super) sweeps: Option<Duration>,
+    pub(super) clearing: bool,
+}
+
+/// Looks after the database until told to stop.
+pub(super) async fn run(store: Store, duties: Duties, stop: Stop) {
+    let mut link = Link::new(&store, "maintenance");
+    // At boot the first round of everything, at once.
+    let mut next =
+        Next { neighbours: Instant::now(), prune: Instant::now(), sweep: Instant::now(), clear: Instant::now() };
+    while !stop.is_requested() {
+        let round = tokio::select! {
+            () = stop.requested() => return,
+            round = round(&store, &mut link, &duties, &mut next) => round,
+        };
+        match round {
+            Ok(()) => {
+                link.answered();
+                tokio::select! {
+                    () = stop.requested() => return,
+                    () = tokio::time::sleep_until(next.soonest(&duties).into()) => {}
+                }
+            }
+            Err(error) => {
+                tokio::select! {
+                    () = stop.requested() => return,
+                    () = link.wait_after(&error) => {}
+                }
+            }
+        }
+    }
+}
+
+struct Next {
+    neighbours: Instant,
+    prune: Instant,
+    sweep: Instant,
+    clear: Instant,
+}
+
+impl Next {
+    fn soonest(&self, duties: &Duties) -> Instant {
+        let mut soonest = self.neighbours.min(self.prune);
+        if duties.sweeps.is_some() {
+            soonest = soonest.min(self.sweep);
+        }
+        if duties.clearing {
+            soonest = soonest.min(self.clear);
+        }
+        soonest
+    }
+}
+
+async fn round(store: &Store, link: &mut Link, duties: &Duties, next: &mut Next) -> Result<(), Error> {
+    let session = link.session().await?;
+    let now = Instant::now();
+    if now >= next.neighbours {
+        next.neighbours = now + NEIGHBOURS_INTERVAL;
+        bury_neighbours(store, session, duties.process_id).await?;
+    }
+    if now >= next.prune {
+        next.prune = now + duties.settings.alive_threshold / 2;
+        let buried = in_time(session.prune(duties.settings.alive_threshold, Some(duties.process_id))).await?;
+        if !buried.is_empty() {
+            tracing::warn!(size = buried.len(), "prune_processes");
+        }
+        for buried in buried {
+            settle(store, session, buried).await?;
+        }
+        let orphans = in_time(session.recover_orphans(ORPHAN_INTERRUPTIONS)).await?;
+        settle(store, session, orphans).await?;
+    }
+    if let Some(interval) = duties.sweeps
+        && now >= next.sweep
+    {
+        next.sweep = now + interval;
+        let swept = in_time(session.sweep_limits()).await?;
+        if swept.released > 0 || swept.reclaimed > 0 {
+            tracing::info!(
+                keys = swept.keys,
+                released = swept.released,
+                reclaimed = swept.reclaimed,
+                "release_many_blocked"
+            );
+        }
+        store.wake(swept.queues);
+        store.wake(in_time(session.sweep_batches()).await?);
+    }
+    if duties.clearing && now >= next.clear {
+        next.clear = now + CLEARING_INTERVAL;
+        clear(session, &duties.settings).await?;
+    }
+    Ok(())
+}
+
+/// Buries processes of this host that are provably gone, without waiting for their heartbeats to age.
+async fn bury_neighbours(store: &Store, session: &mut Session<'_>, own: i64) -> Result<(), Error> {
+    for process in in_time(session.processes()).await? {
+        let gone = process.id != own && process.incarnation.as_deref().is_some_and(identity::is_gone);
+        if gone {
+            let death = Death::Exited { how: format!("pid {} is gone from its host", process.pid) };
+            if let Some(buried) = in_time(session.bury(process.id, &death)).await? {
+                settle(store, session, buried).await?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Logs what became of a dead process's jobs and hands on what they held.
+pub(super) async fn settle(store: &Store, session: &mut Session<'_>, buried: Buried) -> Result<(), Error> {
+    if buried.released.is_empty()
+        && buried.interrupted.is_empty()
+        && buried.failed.is_empty()
+        && buried.process_id.is_none()
+    {
+        return Ok(());
+    }
+    tracing::warn!(
+        process_id = buried.process_id, name = buried.name, released = ?buried.released, interrupted = ?buried.interrupted,
+        failed = ?buried.failed, "fail_many_claimed"
+    );
+    let settled = Settled { signals: buried.signals, batch_ids: buried.batch_ids, ..Settled::default() };
+    store.wake(in_time(consequences(session, &settled)).await?);
+    Ok(())
+}
+
+async fn clear(session: &mut Session<'_>, settings: &Settings) -> Result<(), Error> {
+    let by_age = settings.clear_finished_after.map(|age| ClearOptions {
+        finished_before: Some(age),
+        batch_size: CLEARING_BATCH,
+        ..ClearOptions::default()
+    });
+    let by_count = settings.keep_at_most.map(|keep| ClearOptions {
+        keep_at_most: Some(keep),
+        batch_size: CLEARING_BATCH,
+        ..ClearOptions::default()
+    });
+    for options in [by_age, by_count].into_iter().flatten() {
+        loop {
+            let cleared = in_time(session.clear_finished(&options)).await?;
+            if cleared < u64::from(CLEARING_BATCH) {
+                break;
+            }
+            tokio::time::sleep(CLEARING_PAUSE).await;
+        }
+    }
+    in_time(session.sweep_unique_keys()).await?;
+    Ok(())
+}

@@ -1,0 +1,29 @@
+//! The processes of the engine: worker, dispatcher, supervisor, and what they are made of.
+//!
+//! A [`worker`] claims jobs ([`claiming`], by the [`plan`] of its queues), has a handler run them ([`running`]) and writes how they
+//! ended ([`finishing`]). A [`dispatcher`] makes due jobs ready and mends what others left behind ([`maintenance`]). Each is
+//! [registered](registration), says that it lives ([`heart`]), and stops when told to ([`stop`]). The [`supervisor`] keeps
+//! several of them going. Everything talks to the database through a [`link`], which waits out its absence.
+
+mod claiming;
+mod config;
+mod dispatcher;
+mod finishing;
+mod heart;
+mod identity;
+mod link;
+mod maintenance;
+mod plan;
+mod registration;
+mod running;
+mod stop;
+mod supervisor;
+mod worker;
+
+pub use config::{DispatcherConfig, QueueOrder, WorkerConfig};
+pub use dispatcher::Dispatcher;
+pub use identity::host_identity;
+pub use stop::Stop;
+pub use supervisor::{ChildCommand, Pidfile, PidfileError, Supervisor, SupervisorConfig};
+pub(crate) use supervisor::{follow_parent, supervisor_id, write_settings};
+pub use worker::Worker;

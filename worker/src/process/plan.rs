@@ -1,0 +1,225 @@
+//! Where the next claim looks: a pure decision from what earlier claims saw.
+//!
+//! Claims begin where the last full one ended ([`Mark`]), since a transaction held open anywhere leaves dead index
+//! entries before that. But jobs come back with lower keys too: released ones, late commits, higher priorities. So now
+//! and then a claim looks from the start, as often as that costs at most a twentieth of the time.
+
+use super::config::QueueOrder;
+use gritstone_store::{ClaimedJob, Mark, RAILS_COMMANDS, Selection, Selector};
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+/// A look from the start may take one part in so many of the time.
+const SHARE: u32 = 20;
+
+/// How long a worker goes by names that it once looked up, while it finds work under them.
+const NAMES_AGE: Duration = Duration::from_secs(1);
+
+#[derive(Debug)]
+pub(super) struct Plan {
+    selectors: Vec<Selector>,
+    order: QueueOrder,
+    /// The names found for wildcards, and when.
+    names: Option<(Vec<String>, Instant)>,
+    /// True when a queue is paused or excluded, so that "any queue" would step over its backlog.
+    by_name: bool,
+    any_mark: Mark,
+    marks: HashMap<String, Mark>,
+    /// When a look from the start is next allowed.
+    start_allowed: Instant,
+    /// Whether the claim under way looks from the start.
+    from_start: bool,
+    turn: usize,
+}
+
+impl Plan {
+    pub(super) fn new(selectors: Vec<Selector>, order: QueueOrder, now: Instant) -> Self {
+        let only_all = selectors.iter().all(|selector| *selector == Selector::All);
+        Plan {
+            by_name: !only_all || order != QueueOrder::Listed,
+            selectors,
+            order,
+            names: None,
+            any_mark: Mark::START,
+            marks: HashMap::new(),
+            start_allowed: now,
+            from_start: true,
+            turn: 0,
+        }
+    }
+
+    /// True when the names behind the selectors must be looked up before the next claim.
+    pub(super) fn needs_names(&self, now: Instant) -> bool {
+        match &self.names {
+            None => true,
+            Some((_, looked_up)) => now.duration_since(*looked_up) >= NAMES_AGE,
+        }
+    }
+
+    /// True when the selectors name every queue themselves: nothing but pauses needs to be looked up.
+    pub(super) fn selectors(&self) -> &[Selector] {
+        &self.selectors
+    }
+
+    /// What a look-up found: the names to claim from, and whether any queue is paused.
+    pub(super) fn note_names(&mut self, names: Vec<String>, any_paused: bool, now: Instant) {
+        let only_all = self.selectors.iter().all(|selector| *selector == Selector::All);
+        self.by_name = !only_all || any_paused || self.order != QueueOrder::Listed;
+        self.marks.retain(|queue, _| names.contains(queue));
+        self.names = Some((names, now));
+    }
+
+    /// Whoever enqueued says that there is work: it may be of a queue not seen yet, or of a lower key.
+    pub(super) fn woken(&mut self) {
+        if self.by_name && self.selectors.iter().any(|s| matches!(s, Selector::All | Selector::Prefix(_))) {
+            self.names = None;
+        }
+    }
+
+    /// What the next claim looks at; `shuffle` is a random number.
+    pub(super) fn selection(&mut self, now: Instant, shuffle: u64) -> Selection {
+        let anywhere_marked = self.any_mark != Mark::START || !self.marks.is_empty();
+        self.from_start = !anywhere_marked || now >= self.start_allowed;
+        let from_start = self.from_start;
+        if !self.by_name {
+            let mark = if from_start { Mark::START } else { self.any_mark };
+            return Selection::Any { excluded: vec![RAILS_COMMANDS.to_owned()], mark };
+        }
+        let names: &[String] = self.names.as_ref().map_or(&[], |(names, _)| names);
+        let marked = |name: &String| {
+            let mark = if from_start { None } else { self.marks.get(name).copied() };
+            (name.clone(), mark.unwrap_or(Mark::START))
+        };
+        let mut queues: Vec<(String, Mark)> = names.iter().map(marked).collect();
+        match self.order {
+            QueueOrder::Listed => {}
+            QueueOrder::RoundRobin if !queues.is_empty() => {
+                let by = self.turn % queues.len();
+                queues.rotate_left(by);
+                self.turn = self.turn.wrapping_add(1);
+            }
+            QueueOrder::RoundRobin => {}
+            QueueOrder::Shuffled => shuffle_by(&mut queues, shuffle),
+        }
+        Selection::Queues(queues)
+    }
+
+    /// Learns from a claim. True when another one is worth making at once.
+    pub(super) fn claimed(&mut self, jobs: &[ClaimedJob], asked: u32, took: Duration, now: Instant) -> bool {
+        let full = jobs.len() >= asked as usize;
+        if self.from_start {
+            // Not sooner than this, whatever the look found: the share is a promise about load.
+            self.start_allowed = now + took * SHARE;
+        }
+        if full {
+            for job in jobs {
+                let mark = Mark { priority: job.priority, job_id: job.job_id };
+                if !self.by_name {
+                    self.any_mark = if self.from_start { mark } else { self.any_mark.max(mark) };
+                } else {
+                    self.marks.insert(job.queue.clone(), mark);
+                }
+            }
+            return true;
+        }
+        // Beyond the marks there is nothing left; what there may be lies before them.
+        let looked_everywhere = self.from_start;
+        self.any_mark = Mark::START;
+        self.marks.clear();
+        !looked_everywhere
+    }
+}
+
+/// A permutation of the items, drawn from one random number.
+fn shuffle_by<T>(items: &mut [T], mut random: u64) {
+    for last in (1..items.len()).rev() {
+        let other = (random % (last as u64 + 1)) as usize;
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        items.swap(last, other);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn job(queue: &str, priority: i32, job_id: i64) -> ClaimedJob {
+        ClaimedJob {
+            claim_id: job_id,
+            job_id,
+            queue: queue.into(),
+            class: "A".into(),
+            priority,
+            envelope: None,
+            active_job_id: None,
+            scheduled_at: None,
+            created_at: jiff::Timestamp::UNIX_EPOCH,
+            concurrency_key: None,
+            interruptions: 0,
+            attempts: None,
+        }
+    }
+
+    fn mark_of(selection: Selection) -> Mark {
+        match selection {
+            Selection::Any { mark, .. } => mark,
+            Selection::Queues(queues) => queues[0].1,
+        }
+    }
+
+    #[test]
+    fn after_a_full_claim_the_next_one_goes_on_where_it_ended() {
+        let now = Instant::now();
+        let mut plan = Plan::new(vec![Selector::All], QueueOrder::Listed, now);
+        assert_eq!(mark_of(plan.selection(now, 0)), Mark::START);
+        assert!(plan.claimed(&[job("a", 0, 7)], 1, Duration::from_millis(1), now));
+        assert_eq!(mark_of(plan.selection(now, 0)), Mark { priority: 0, job_id: 7 });
+    }
+
+    #[test]
+    fn looking_from_the_start_takes_a_twentieth_of_the_time() {
+        let start = Instant::now();
+        let mut plan = Plan::new(vec![Selector::All], QueueOrder::Listed, start);
+        plan.selection(start, 0);
+        plan.claimed(&[job("a", 0, 7)], 1, Duration::from_millis(10), start);
+        let before = start + Duration::from_millis(199);
+        assert_ne!(mark_of(plan.selection(before, 0)), Mark::START);
+        let after = start + Duration::from_millis(200);
+        assert_eq!(mark_of(plan.selection(after, 0)), Mark::START);
+    }
+
+    #[test]
+    fn a_short_claim_behind_a_mark_is_followed_by_one_from_the_start() {
+        let now = Instant::now();
+        let mut plan = Plan::new(vec![Selector::All], QueueOrder::Listed, now);
+        plan.selection(now, 0);
+        plan.claimed(&[job("a", 0, 7)], 1, Duration::from_secs(1), now);
+        plan.selection(now, 0);
+        assert!(plan.claimed(&[], 1, Duration::from_millis(1), now), "something may lie before the mark");
+        assert_eq!(mark_of(plan.selection(now, 0)), Mark::START);
+        assert!(!plan.claimed(&[], 1, Duration::from_millis(1), now));
+    }
+
+    #[test]
+    fn round_robin_starts_one_further_each_time() {
+        let now = Instant::now();
+        let exact = |name: &str| Selector::Exact(name.into());
+        let mut plan = Plan::new(vec![exact("a"), exact("b")], QueueOrder::RoundRobin, now);
+        plan.note_names(vec!["a".into(), "b".into()], false, now);
+        let first = |plan: &mut Plan| match plan.selection(now, 0) {
+            Selection::Queues(queues) => queues[0].0.clone(),
+            Selection::Any { .. } => String::new(),
+        };
+        assert_eq!([first(&mut plan), first(&mut plan), first(&mut plan)], ["a", "b", "a"]);
+    }
+
+    #[test]
+    fn a_pause_turns_any_queue_into_names() {
+        let now = Instant::now();
+        let mut plan = Plan::new(vec![Selector::All], QueueOrder::Listed, now);
+        plan.note_names(vec!["a".into()], true, now);
+        assert!(matches!(plan.selection(now, 0), Selection::Queues(_)));
+        plan.note_names(vec!["a".into(), "b".into()], false, now);
+        assert!(matches!(plan.selection(now, 0), Selection::Any { .. }));
+    }
+}

@@ -1,0 +1,120 @@
+//! Appearing in the list of processes, and leaving it.
+
+use super::identity::host_identity;
+use super::link::{Link, in_time, within};
+use super::stop::Stop;
+use gritstone_store::{NewProcess, Settings, Store};
+use std::time::Duration;
+
+/// A process in the list.
+#[derive(Debug, Clone)]
+pub(super) struct Registration {
+    pub(super) process_id: i64,
+    pub(super) name: String,
+    pub(super) settings: Settings,
+}
+
+/// What to register.
+#[derive(Debug, Clone)]
+pub(super) struct Application {
+    pub(super) kind: &'static str,
+    pub(super) supervisor_id: Option<i64>,
+    pub(super) metadata: serde_json::Value,
+    pub(super) max_interruptions: u32,
+}
+
+/// How long a stopping process tries to leave the list while the database is away.
+const LEAVE_TIMEOUT: Duration = Duration::from_secs(5);
+
+impl Application {
+    /// Registers, waiting for the database as long as it takes. None when told to stop meanwhile.
+    pub(super) async fn register(&self, store: &Store, stop: &Stop) -> Option<Registration> {
+        let mut link = Link::new(store, self.kind);
+        let process = NewProcess {
+            kind: self.kind.to_owned(),
+            name: name(self.kind),
+            pid: std::process::id(),
+            hostname: hostname(),
+            supervisor_id: self.supervisor_id,
+            metadata: self.metadata.clone(),
+            identity: host_identity(),
+            max_interruptions: self.max_interruptions,
+        };
+        loop {
+            let attempt = async {
+                let session = link.session().await?;
+                let settings = in_time(session.settings()).await?;
+                Ok((in_time(session.register(&process)).await?, settings))
+            };
+            tokio::select! {
+                biased;
+                () = stop.requested() => return None,
+                result = attempt => match result {
+                    Ok((registered, settings)) => {
+                        link.answered();
+                        let process_id = registered.process_id;
+                        tracing::info!(
+                            kind = self.kind, process_id, name = process.name, pid = process.pid, hostname = process.hostname,
+                            "register_process"
+                        );
+                        return Some(Registration { process_id, name: process.name, settings });
+                    }
+                    Err(error) => {
+                        tokio::select! {
+                            () = stop.requested() => return None,
+                            () = link.wait_after(&error) => {}
+                        }
+                    }
+                },
+            }
+        }
+    }
+}
+
+impl Registration {
+    /// Leaves the list; what is still claimed is ready again. Gives up after a few seconds: then the row is pruned by
+    /// others, when its heartbeat has aged.
+    pub(super) async fn leave(&self, store: &Store) {
+        let mut link = Link::new(store, "deregistration");
+        let leave = async {
+            loop {
+                let attempt = async { in_time(link.session().await?.deregister(self.process_id)).await };
+                match attempt.await {
+                    Ok(released) => return released,
+                    Err(error) => link.wait_after(&error).await,
+                }
+            }
+        };
+        match within(LEAVE_TIMEOUT, async { Ok(leave.await) }).await {
+            Ok(released) => {
+                tracing::info!(process_id = self.process_id, name = self.name, released, "deregister_process")
+            }
+            Err(error) => tracing::warn!(
+                process_id = self.process_id, name = self.name, %error,
+                "could not deregister; others will prune this process once its heartbeat has aged"
+            ),
+        }
+    }
+}
+
+/// The kind in lower case, `-`, and 20 hexadecimal digits, as Solid Queue names processes.
+fn name(kind: &str) -> String {
+    let word: String = kind.chars().take_while(|c| c.is_ascii_alphanumeric()).collect();
+    let digits: String = uuid::Uuid::new_v4().simple().to_string().chars().take(20).collect();
+    format!("{}-{digits}", word.to_lowercase())
+}
+
+fn hostname() -> String {
+    nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok()).unwrap_or_else(|| "unknown".into())
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn names_look_like_solid_queues() {
+        let name = super::name("Supervisor(async)");
+        let (kind, digits) = name.split_once('-').unwrap();
+        assert_eq!((kind, digits.len()), ("supervisor", 20));
+        assert!(digits.chars().all(|c| c.is_ascii_hexdigit()));
+    }
+}

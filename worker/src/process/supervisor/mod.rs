@@ -1,0 +1,227 @@
+//! A supervisor: starts workers and dispatchers, as tasks of this process or as child processes, starts them again when
+//! they die, and stops them in order.
+
+mod child;
+mod pidfile;
+
+pub use child::ChildCommand;
+pub(crate) use child::{follow_parent, supervisor_id};
+pub use pidfile::{Pidfile, PidfileError};
+
+use super::config::{DispatcherConfig, WorkerConfig};
+use super::dispatcher::Dispatcher;
+use super::heart;
+use super::link::{Link, in_time};
+use super::maintenance::{self, Duties};
+use super::registration::{Application, Registration};
+use super::stop::Stop;
+use super::worker::Worker;
+use crate::execute::Handler;
+use gritstone_store::{Death, Settings, Store};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How a supervisor works.
+#[derive(Debug, Clone)]
+pub struct SupervisorConfig {
+    /// How long stopping parts get before they are stopped at once.
+    pub shutdown_timeout: Duration,
+    /// What all processes of the database share; written before anything starts.
+    pub settings: Settings,
+}
+
+impl Default for SupervisorConfig {
+    fn default() -> Self {
+        SupervisorConfig { shutdown_timeout: Duration::from_secs(5), settings: Settings::default() }
+    }
+}
+
+/// Keeps workers and dispatchers going.
+pub struct Supervisor {
+    store: Store,
+    config: SupervisorConfig,
+    parts: Vec<Part>,
+}
+
+/// Something that a supervisor keeps going.
+#[derive(Clone)]
+enum Part {
+    Worker { config: Box<WorkerConfig>, handler: Arc<dyn Fn() -> Arc<dyn Handler> + Send + Sync> },
+    Dispatcher(Box<DispatcherConfig>),
+    Child(ChildCommand),
+}
+
+/// A part that dies sooner than this after its start is started again only after a pause.
+const STABLE_AFTER: Duration = Duration::from_secs(10);
+
+/// That pause.
+const RESTART_PAUSE: Duration = Duration::from_secs(1);
+
+impl Supervisor {
+    /// A supervisor of nothing yet.
+    pub fn new(store: Store, config: SupervisorConfig) -> Self {
+        Supervisor { store, config, parts: Vec::new() }
+    }
+
+    /// A worker inside this process. `handler` makes its handler, again for each restart.
+    pub fn worker(
+        mut self,
+        config: WorkerConfig,
+        handler: impl Fn() -> Arc<dyn Handler> + Send + Sync + 'static,
+    ) -> Self {
+        self.parts.push(Part::Worker { config: Box::new(config), handler: Arc::new(handler) });
+        self
+    }
+
+    /// A dispatcher inside this process.
+    pub fn dispatcher(mut self, config: DispatcherConfig) -> Self {
+        self.parts.push(Part::Dispatcher(Box::new(config)));
+        self
+    }
+
+    /// A worker or dispatcher in a process of its own.
+    pub fn child(mut self, command: ChildCommand) -> Self {
+        self.parts.push(Part::Child(command));
+        self
+    }
+
+    /// Runs everything until told to stop, and stops it in order: gracefully, then, after the timeout, at once.
+    pub async fn run(&self, stop: &Stop) {
+        let forks = self.parts.iter().any(|part| matches!(part, Part::Child(_)));
+        let application = Application {
+            kind: if forks { "Supervisor(fork)" } else { "Supervisor(async)" },
+            supervisor_id: None,
+            metadata: serde_json::json!({}),
+            max_interruptions: 0,
+        };
+        if !write_settings(&self.store, &self.config.settings, stop).await {
+            return;
+        }
+        let Some(registration) = application.register(&self.store, stop).await else { return };
+        tracing::info!(process_id = registration.process_id, name = registration.name, "start_process");
+        let life = Stop::new();
+        let duties = Duties {
+            process_id: registration.process_id,
+            settings: registration.settings.clone(),
+            sweeps: None,
+            clearing: false,
+        };
+        let maintenance = tokio::spawn(maintenance::run(self.store.clone(), duties, life.clone()));
+        let heart = tokio::spawn(keep_registered(self.store.clone(), registration.clone()));
+        let parts_stop = stop.child();
+        let mut parts = tokio::task::JoinSet::new();
+        for part in &self.parts {
+            let keeper =
+                Keeper { store: self.store.clone(), part: part.clone(), supervisor_id: registration.process_id };
+            parts.spawn(keeper.keep(parts_stop.clone()));
+        }
+        stop.requested().await;
+        tracing::info!(process_id = registration.process_id, "graceful_termination");
+        let all_stopped = async { while parts.join_next().await.is_some() {} };
+        tokio::pin!(all_stopped);
+        tokio::select! {
+            () = &mut all_stopped => {}
+            () = tokio::time::sleep(self.config.shutdown_timeout) => {
+                tracing::warn!(process_id = registration.process_id, "immediate_termination");
+                parts_stop.at_once();
+                all_stopped.await;
+            }
+        }
+        life.gracefully();
+        let _ = maintenance.await;
+        heart.abort();
+        registration.leave(&self.store).await;
+        tracing::info!(process_id = registration.process_id, name = registration.name, "shutdown_process");
+    }
+}
+
+/// Writes the shared settings before any process reads them, waiting for the database. False when told to stop meanwhile.
+pub(crate) async fn write_settings(store: &Store, settings: &Settings, stop: &Stop) -> bool {
+    let mut link = Link::new(store, "settings");
+    loop {
+        let attempt = async { in_time(link.session().await?.write_settings(settings)).await };
+        let Err(error) = attempt.await else { return true };
+        tokio::select! {
+            () = stop.requested() => return false,
+            () = link.wait_after(&error) => {}
+        }
+    }
+}
+
+/// A supervisor whose row was pruned while the database was away says so; its parts look after themselves.
+async fn keep_registered(store: Store, registration: Registration) {
+    let lost = heart::beat(store, registration.clone(), None).await;
+    tracing::error!(process_id = registration.process_id, ?lost, "others take this supervisor for dead; it goes on");
+}
+
+/// Keeps one part going.
+struct Keeper {
+    store: Store,
+    part: Part,
+    supervisor_id: i64,
+}
+
+impl Keeper {
+    async fn keep(self, stop: Stop) {
+        while !stop.is_requested() {
+            let began = Instant::now();
+            self.run_once(&stop).await;
+            if stop.is_requested() {
+                return;
+            }
+            if began.elapsed() < STABLE_AFTER {
+                tokio::select! {
+                    () = stop.requested() => return,
+                    () = tokio::time::sleep(RESTART_PAUSE) => {}
+                }
+            }
+        }
+    }
+
+    async fn run_once(&self, stop: &Stop) {
+        match self.part.clone() {
+            Part::Worker { config, handler } => {
+                let worker =
+                    Worker::new(self.store.clone(), *config, handler()).supervised_by(Some(self.supervisor_id));
+                let stop = stop.clone();
+                if let Err(error) = tokio::spawn(async move { worker.run(&stop).await }).await {
+                    tracing::error!(%error, "replace_thread");
+                }
+            }
+            Part::Dispatcher(config) => {
+                let dispatcher = Dispatcher::new(self.store.clone(), *config).supervised_by(Some(self.supervisor_id));
+                let stop = stop.clone();
+                if let Err(error) = tokio::spawn(async move { dispatcher.run(&stop).await }).await {
+                    tracing::error!(%error, "replace_thread");
+                }
+            }
+            Part::Child(command) => {
+                let exit = command.run(self.supervisor_id, stop).await;
+                if !stop.is_requested() {
+                    tracing::error!(pid = exit.pid, status = exit.how, "replace_fork");
+                }
+                if let Some(pid) = exit.pid {
+                    self.bury_child(pid, &exit.how).await;
+                }
+            }
+        }
+    }
+
+    /// A child that we saw die is dead: its jobs need not wait for its heartbeat to age.
+    async fn bury_child(&self, pid: u32, how: &str) {
+        let bury = async {
+            let mut session = self.store.session().await?;
+            let death = Death::Exited { how: how.to_owned() };
+            for process in session.processes().await? {
+                let ours = process.supervisor_id == Some(self.supervisor_id) && process.pid == i64::from(pid);
+                if ours && let Some(buried) = session.bury(process.id, &death).await? {
+                    maintenance::settle(&self.store, &mut session, buried).await?;
+                }
+            }
+            Ok::<(), gritstone_store::Error>(())
+        };
+        if let Err(error) = in_time(bury).await {
+            tracing::warn!(pid, %error, "could not recover the jobs of a dead child yet; the next look at this host will");
+        }
+    }
+}
