@@ -4,7 +4,7 @@
 ///
 /// Case, `_` and `-` count for nothing, so that `polling_interval` finds `pollingInterval`; of the rest, a third of the letters
 /// may be wrong, two neighbours swapped counting as one.
-pub(crate) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let word = plain(word);
     let allowed = (word.chars().count() / 3).max(1);
     known

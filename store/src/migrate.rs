@@ -107,21 +107,28 @@ impl Store {
     /// # Errors
     /// [`Error::Schema`] when tables are missing, [`Error::TooOld`] when they are too new.
     pub async fn check_schema(&self) -> Result<(), Error> {
-        let mut session = self.session().await?;
-        if !has_column(&mut session, "gritstone_migrations", "version").await? {
+        self.session().await?.check_schema().await
+    }
+}
+
+impl Session<'_> {
+    /// The same as [`Store::check_schema`], on this connection.
+    ///
+    /// # Errors
+    /// [`Error::Schema`] when tables are missing, [`Error::TooOld`] when they are too new.
+    pub async fn check_schema(&mut self) -> Result<(), Error> {
+        if !has_column(self, "gritstone_migrations", "version").await? {
             return Err(Error::Schema("the database has no Gritstone tables".into()));
         }
-        let applied = session.applied().await?;
-        session.refuse_if_too_old(&applied)?;
+        let applied = self.applied().await?;
+        self.refuse_if_too_old(&applied)?;
         let missing = |m: &&Migration| m.scope != Scope::Batches && applied.iter().all(|row| row.version != m.version);
         match MIGRATIONS.iter().find(missing) {
             Some(missing) => Err(Error::Schema(format!("the tables of {} are missing", missing.name))),
             None => Ok(()),
         }
     }
-}
 
-impl Session<'_> {
     async fn migrate(&mut self, options: MigrateOptions) -> Result<Vec<Step>, Error> {
         if options.dry_run {
             return self.plan(options).await;

@@ -5,6 +5,8 @@
 //! polling interval, nothing else. MySQL and SQLite have no such thing; processes in this same program are woken through the same
 //! [`Wakeups`] anyway.
 
+use crate::session::Session;
+use crate::sql::Dialect;
 use crate::store::Store;
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
@@ -82,16 +84,29 @@ impl Store {
     }
 
     async fn notify(&self, queues: &BTreeSet<String>) -> Result<(), crate::Error> {
-        let names = queues.iter().map(String::as_str).collect::<Vec<_>>().join("\n");
-        let payload = if names.len() > MAX_PAYLOAD { "" } else { &names };
-        let mut session = self.session().await?;
-        session.execute("select pg_notify(?, ?)", &crate::sql::values![CHANNEL, payload]).await?;
-        Ok(())
+        self.session().await?.notify(queues).await
     }
 
     /// Listens for new work in this program and, on PostgreSQL, anywhere.
     pub fn wakeups(&self) -> Wakeups {
         Wakeups { store: self.clone(), local: self.notifier().local.subscribe(), listener: None }
+    }
+}
+
+impl Session<'_> {
+    /// Tells workers elsewhere that these queues have work, before it returns: for a program that ends right afterwards, where
+    /// [`Store::wake`] would come too late. Does nothing but on PostgreSQL.
+    ///
+    /// # Errors
+    /// Those of the database; workers then notice at their next poll.
+    pub async fn notify(&mut self, queues: &BTreeSet<String>) -> Result<(), crate::Error> {
+        if self.dialect != Dialect::Postgres || queues.is_empty() {
+            return Ok(());
+        }
+        let names = queues.iter().map(String::as_str).collect::<Vec<_>>().join("\n");
+        let payload = if names.len() > MAX_PAYLOAD { "" } else { &names };
+        self.execute("select pg_notify(?, ?)", &crate::sql::values![CHANNEL, payload]).await?;
+        Ok(())
     }
 }
 

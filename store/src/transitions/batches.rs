@@ -8,7 +8,7 @@ use crate::envelope::Envelope;
 use crate::error::Error;
 use crate::job::{Due, NewJob};
 use crate::session::{Session, transaction};
-use crate::sql::{Value, values};
+use crate::sql::{Row, Value, values};
 use jiff::Timestamp;
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -304,31 +304,45 @@ impl Session<'_> {
         if !self.features.batches {
             return Ok(Vec::new());
         }
-        let rows = self
-            .query(
-                "select b.id, b.active_job_batch_id, b.description, b.metadata, b.total_jobs, b.completed_jobs, b.failed_jobs, \
-                 (select count(*) from solid_queue_batch_executions e where e.batch_id = b.id), b.enqueued_at, b.finished_at, \
-                 b.failed_at, b.created_at from solid_queue_batches b order by b.id desc limit ?",
-                &values![i64::from(most)],
-            )
-            .await?;
-        rows.iter()
-            .map(|row| {
-                Ok(BatchState {
-                    id: row.int(0)?,
-                    batch_id: row.opt_text(1)?.unwrap_or_default(),
-                    description: row.opt_text(2)?,
-                    metadata: row.opt_text(3)?.and_then(|text| serde_json::from_str(&text).ok()),
-                    total_jobs: row.int(4)? as u64,
-                    completed_jobs: row.int(5)? as u64,
-                    failed_jobs: row.int(6)? as u64,
-                    pending_jobs: row.int(7)? as u64,
-                    enqueued_at: row.opt_time(8)?,
-                    finished_at: row.opt_time(9)?,
-                    failed_at: row.opt_time(10)?,
-                    created_at: row.time(11)?,
-                })
-            })
-            .collect()
+        let sql = format!("{STATE} order by b.id desc limit ?");
+        self.query(&sql, &values![i64::from(most)]).await?.iter().map(state).collect()
     }
+
+    /// One batch, by its own id or its row's id.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn batch(&mut self, id: &str) -> Result<Option<BatchState>, Error> {
+        if !self.features.batches {
+            return Ok(None);
+        }
+        let sql = format!("{STATE} where b.active_job_batch_id = ?");
+        if let Some(row) = self.query_one(&sql, &values![id]).await? {
+            return state(&row).map(Some);
+        }
+        let Ok(id) = id.parse::<i64>() else { return Ok(None) };
+        let row = self.query_one(&format!("{STATE} where b.id = ?"), &values![id]).await?;
+        row.as_ref().map(state).transpose()
+    }
+}
+
+const STATE: &str = "select b.id, b.active_job_batch_id, b.description, b.metadata, b.total_jobs, b.completed_jobs, b.failed_jobs, \
+    (select count(*) from solid_queue_batch_executions e where e.batch_id = b.id), b.enqueued_at, b.finished_at, \
+    b.failed_at, b.created_at from solid_queue_batches b";
+
+fn state(row: &Row) -> Result<BatchState, Error> {
+    Ok(BatchState {
+        id: row.int(0)?,
+        batch_id: row.opt_text(1)?.unwrap_or_default(),
+        description: row.opt_text(2)?,
+        metadata: row.opt_text(3)?.and_then(|text| serde_json::from_str(&text).ok()),
+        total_jobs: row.int(4)? as u64,
+        completed_jobs: row.int(5)? as u64,
+        failed_jobs: row.int(6)? as u64,
+        pending_jobs: row.int(7)? as u64,
+        enqueued_at: row.opt_time(8)?,
+        finished_at: row.opt_time(9)?,
+        failed_at: row.opt_time(10)?,
+        created_at: row.time(11)?,
+    })
 }

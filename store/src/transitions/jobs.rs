@@ -163,34 +163,20 @@ impl Session<'_> {
     /// # Errors
     /// Those of the database.
     pub async fn job_ids(&mut self, filter: &JobFilter) -> Result<Vec<i64>, Error> {
-        let mut conditions = vec!["j.id > ?"];
-        let mut values = vec![Value::from(filter.after.unwrap_or(0))];
-        if let Some(queue) = &filter.queue {
-            conditions.push("j.queue_name = ?");
-            values.push(queue.into());
-        }
-        if let Some(class) = &filter.class {
-            conditions.push("j.class_name = ?");
-            values.push(class.into());
-        }
-        let from = match filter.state {
-            Some(JobState::Finished) => {
-                conditions.push("j.finished_at is not null");
-                String::new()
-            }
-            // From the small table: the jobs in a state are few, the finished ones many.
-            Some(state) => match state.table() {
-                Some(table) => format!("join {table} e on e.job_id = j.id"),
-                None => return Ok(Vec::new()),
-            },
-            None => String::new(),
-        };
+        let Some((from, mut values)) = matching(filter) else { return Ok(Vec::new()) };
         values.push(i64::from(filter.limit).into());
-        let sql = format!(
-            "select j.id from solid_queue_jobs j {from} where {} order by j.id limit ?",
-            conditions.join(" and ")
-        );
+        let sql = format!("select j.id {from} order by j.id limit ?");
         self.query(&sql, &values).await?.iter().map(|row| row.int(0)).collect()
+    }
+
+    /// How many jobs match, whatever the filter's `limit`.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn count_jobs(&mut self, filter: &JobFilter) -> Result<u64, Error> {
+        let Some((from, values)) = matching(filter) else { return Ok(0) };
+        let row = self.query_one(&format!("select count(*) {from}"), &values).await?;
+        Ok(row.map_or(Ok(0), |row| row.int(0))?.max(0) as u64)
     }
 
     /// One job, by its own id or its row's id. Where several rows have the same id (retries by Active Job), the newest.
@@ -206,6 +192,30 @@ impl Session<'_> {
         let row = self.query_one(&format!("{VIEW} where j.id = ?"), &values![job_id]).await?;
         row.as_ref().map(view).transpose()
     }
+}
+
+/// From where, and under which conditions, a filter's jobs (`j`) are read; none when no job can match.
+fn matching(filter: &JobFilter) -> Option<(String, Vec<Value<'_>>)> {
+    let mut conditions = vec!["j.id > ?"];
+    let mut values = vec![Value::from(filter.after.unwrap_or(0))];
+    if let Some(queue) = &filter.queue {
+        conditions.push("j.queue_name = ?");
+        values.push(queue.into());
+    }
+    if let Some(class) = &filter.class {
+        conditions.push("j.class_name = ?");
+        values.push(class.into());
+    }
+    let from = match filter.state {
+        Some(JobState::Finished) => {
+            conditions.push("j.finished_at is not null");
+            String::new()
+        }
+        // From the small table: the jobs in a state are few, the finished ones many.
+        Some(state) => format!(" join {} e on e.job_id = j.id", state.table()?),
+        None => String::new(),
+    };
+    Some((format!("from solid_queue_jobs j{from} where {}", conditions.join(" and ")), values))
 }
 
 fn view(row: &Row) -> Result<JobView, Error> {

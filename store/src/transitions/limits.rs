@@ -204,6 +204,16 @@ impl Session<'_> {
         Ok(())
     }
 
+    /// The limits that are declared, by name, at most `most`.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn declared_limits(&mut self, most: u32) -> Result<Vec<(String, Limit)>, Error> {
+        let sql = "select name, capacity, duration_micros, on_conflict from gritstone_limits order by name limit ?";
+        let rows = self.query(sql, &values![i64::from(most)]).await?;
+        rows.iter().map(|row| Ok((row.text(0)?, read_limit(row)?))).collect()
+    }
+
     /// Declares a limit for a key or a group. Takes effect with the next change under the key, or the next sweep.
     ///
     /// # Errors
