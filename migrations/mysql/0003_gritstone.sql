@@ -61,8 +61,9 @@ create table if not exists gritstone_signals (
 ) engine=InnoDB default charset=utf8mb4;
 
 -- Ids and keys that may be taken once. They outlive nothing by themselves: the dispatcher sweeps those whose job is gone.
+-- Compared exactly, whatever the database's collation says of upper and lower case; longer than an id, for what stands before it.
 create table if not exists gritstone_unique_keys (
-    name varchar(255) primary key,
+    name varchar(300) character set utf8mb4 collate utf8mb4_bin primary key,
     job_id bigint not null,
     created_at datetime(6) not null
 ) engine=InnoDB default charset=utf8mb4;

@@ -2,6 +2,7 @@
 
 use super::Value;
 use crate::clock;
+use jiff::Timestamp;
 use sqlx::Arguments as _;
 use sqlx::mysql::MySqlArguments;
 use sqlx::postgres::PgArguments;
@@ -17,8 +18,9 @@ pub(crate) struct Statement<A> {
 
 /// One database's placeholders and values.
 pub(crate) trait Render: Default {
-    /// Appends what stands for `value` to `sql` and binds it. `number` counts the values bound so far.
-    fn place(&mut self, sql: &mut String, value: &Value<'_>) -> Result<(), sqlx::error::BoxDynError>;
+    /// Appends what stands for `value` to `sql` and binds it. `now` is the same for all values of a statement, for the database
+    /// that has no clock of its own.
+    fn place(&mut self, sql: &mut String, value: &Value<'_>, now: Timestamp) -> Result<(), sqlx::error::BoxDynError>;
 }
 
 /// Puts `values` in place of the `?` of `sql`.
@@ -27,13 +29,14 @@ pub(crate) trait Render: Default {
 pub(crate) fn render<A: Render>(sql: &str, values: &[Value<'_>]) -> Result<Statement<A>, sqlx::Error> {
     let mut rendered = String::with_capacity(sql.len() + values.len() * 2);
     let mut arguments = A::default();
+    let now = Timestamp::now();
     let mut values = values.iter();
     let mut pieces = sql.split('?');
     rendered.push_str(pieces.next().unwrap_or_default());
     for piece in pieces {
         let value =
             values.next().ok_or_else(|| sqlx::Error::Configuration(format!("a value is missing for: {sql}").into()))?;
-        arguments.place(&mut rendered, value).map_err(sqlx::Error::Encode)?;
+        arguments.place(&mut rendered, value, now).map_err(sqlx::Error::Encode)?;
         rendered.push_str(piece);
     }
     if values.next().is_some() {
@@ -43,7 +46,7 @@ pub(crate) fn render<A: Render>(sql: &str, values: &[Value<'_>]) -> Result<State
 }
 
 impl Render for PgArguments {
-    fn place(&mut self, sql: &mut String, value: &Value<'_>) -> Result<(), sqlx::error::BoxDynError> {
+    fn place(&mut self, sql: &mut String, value: &Value<'_>, _: Timestamp) -> Result<(), sqlx::error::BoxDynError> {
         let number = self.len() + 1;
         match value {
             Value::Int(v) => self.add(*v)?,
@@ -116,7 +119,7 @@ macro_rules! place_list {
 }
 
 impl Render for MySqlArguments {
-    fn place(&mut self, sql: &mut String, value: &Value<'_>) -> Result<(), sqlx::error::BoxDynError> {
+    fn place(&mut self, sql: &mut String, value: &Value<'_>, _: Timestamp) -> Result<(), sqlx::error::BoxDynError> {
         match value {
             Value::Int(v) => self.add(*v)?,
             Value::Text(v) => self.add(v.as_deref())?,
@@ -140,14 +143,14 @@ impl Render for MySqlArguments {
 }
 
 impl Render for SqliteArguments {
-    fn place(&mut self, sql: &mut String, value: &Value<'_>) -> Result<(), sqlx::error::BoxDynError> {
+    fn place(&mut self, sql: &mut String, value: &Value<'_>, now: Timestamp) -> Result<(), sqlx::error::BoxDynError> {
         match value {
             Value::Int(v) => self.add(*v)?,
             Value::Text(v) => self.add(v.as_deref().map(str::to_owned))?,
             Value::Bool(v) => self.add(*v)?,
             Value::Time(v) => self.add(v.map(clock::to_sqlite))?,
             // SQLite is a library: its clock is this process's, but its own formatting stops at milliseconds.
-            Value::Now(micros) => self.add(clock::to_sqlite(clock::plus_micros(jiff::Timestamp::now(), *micros)))?,
+            Value::Now(micros) => self.add(clock::to_sqlite(clock::plus_micros(now, *micros)))?,
             Value::Ints(v) if v.len() > MOST_PLACEHOLDERS => {
                 inline(sql, v);
                 return Ok(());

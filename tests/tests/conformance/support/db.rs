@@ -1,0 +1,144 @@
+//! A database of a case's own.
+
+use super::Raw;
+use gritstone_store::{JobFilter, JobState, JobView, MigrateOptions, Session, Store, StoreOptions};
+use gritstone_tests::servers::{Engine, Server, TestDatabase};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// A database, and a store on it.
+pub struct Db {
+    pub store: Store,
+    pub engine: Engine,
+    database: TestDatabase,
+}
+
+impl Db {
+    /// A migrated database.
+    pub async fn new(engine: Engine) -> Db {
+        let db = Db::empty(engine).await;
+        db.store.migrate(MigrateOptions::default()).await.unwrap();
+        db
+    }
+
+    /// A database without a single table.
+    pub async fn empty(engine: Engine) -> Db {
+        let database = TestDatabase::create(engine).await.unwrap_or_else(|error| panic!("{error}"));
+        let store = Store::open(&database.url, StoreOptions::default()).unwrap();
+        Db { store, engine, database }
+    }
+
+    pub fn url(&self) -> &str {
+        &self.database.url
+    }
+
+    pub fn is_mysql(&self) -> bool {
+        matches!(self.engine, Engine::Server(server) if server.speaks_mysql())
+    }
+
+    pub fn is_sqlite(&self) -> bool {
+        self.engine == Engine::Sqlite
+    }
+
+    pub fn is_postgres(&self) -> bool {
+        self.engine == Engine::Server(Server::Postgres)
+    }
+
+    /// A store of another process: it shares nothing with this one but the database.
+    pub fn other_store(&self) -> Store {
+        Store::open(self.url(), StoreOptions { max_connections: 2, ..StoreOptions::default() }).unwrap()
+    }
+
+    pub async fn session(&self) -> Session<'static> {
+        self.store.connect().await.unwrap()
+    }
+
+    pub async fn raw(&self) -> Raw {
+        Raw::connect(self.engine, self.url()).await
+    }
+
+    pub async fn run(&self, sql: &str) {
+        self.raw().await.run(sql).await;
+    }
+
+    pub async fn int(&self, sql: &str) -> i64 {
+        self.raw().await.int(sql).await
+    }
+
+    pub async fn text(&self, sql: &str) -> String {
+        self.raw().await.text(sql).await
+    }
+
+    /// SQL for a moment so many seconds from now, as this database keeps it.
+    pub fn seconds_from_now(&self, seconds: i64) -> String {
+        match self.engine {
+            Engine::Sqlite => format!("strftime('%Y-%m-%d %H:%M:%f000', 'now', '{seconds} seconds')"),
+            Engine::Server(Server::Postgres) => {
+                format!("((clock_timestamp() at time zone 'utc') + {seconds} * interval '1 second')")
+            }
+            Engine::Server(_) => format!("(utc_timestamp(6) + interval {seconds} second)"),
+        }
+    }
+
+    /// Rows of `solid_queue_<name>`.
+    pub async fn count(&self, name: &str) -> i64 {
+        self.int(&format!("select count(*) from solid_queue_{name}")).await
+    }
+
+    /// How many jobs are in each state that any job is in.
+    pub async fn states(&self) -> BTreeMap<&'static str, usize> {
+        let mut states = BTreeMap::new();
+        for job in self.jobs().await {
+            *states.entry(job.state.name()).or_default() += 1;
+        }
+        states
+    }
+
+    /// All jobs, by id.
+    pub async fn jobs(&self) -> Vec<JobView> {
+        let filter = JobFilter { limit: 100_000, ..JobFilter::default() };
+        self.session().await.jobs(&filter).await.unwrap().jobs
+    }
+
+    pub async fn job(&self, job_id: i64) -> Option<JobView> {
+        self.session().await.job(&job_id.to_string()).await.unwrap()
+    }
+
+    pub async fn state(&self, job_id: i64) -> Option<JobState> {
+        self.job(job_id).await.map(|job| job.state)
+    }
+
+    /// Makes the time of scheduled jobs come.
+    pub async fn let_time_pass(&self) {
+        let past = self.seconds_from_now(-3600);
+        self.run(&format!("update solid_queue_scheduled_executions set scheduled_at = {past}")).await;
+    }
+
+    /// Sessions of others on this database; SQLite has no such list.
+    pub async fn sessions(&self, raw: &mut Raw) -> i64 {
+        match self.engine {
+            Engine::Sqlite => 0,
+            Engine::Server(Server::Postgres) => {
+                raw.int(
+                    "select count(*) from pg_stat_activity \
+                     where datname = current_database() and backend_type = 'client backend'",
+                )
+                .await
+            }
+            Engine::Server(_) => {
+                raw.int("select count(*) from information_schema.processlist where db = database()").await
+            }
+        }
+    }
+
+    /// Waits until no more than `most` sessions are left: what an abandoned one was doing is then undone or done.
+    pub async fn wait_for_sessions(&self, raw: &mut Raw, most: i64) {
+        while self.sessions(raw).await > most {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        if self.is_sqlite() {
+            // Whoever still writes has the lock.
+            raw.run("begin immediate; rollback").await;
+        }
+    }
+}
