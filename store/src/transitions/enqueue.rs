@@ -4,7 +4,7 @@ use super::dispatch::DueJob;
 use crate::error::Error;
 use crate::job::{Due, EnqueueError, Enqueued, NewJob, Placed};
 use crate::session::{Session, transaction, until_no_conflict};
-use crate::sql::{Dialect, Value, values};
+use crate::sql::{Dialect, Row, Value, values};
 use crate::store::Store;
 use jiff::Timestamp;
 use std::collections::{BTreeSet, HashMap};
@@ -226,19 +226,13 @@ impl Session<'_> {
                 values.push(p.job.batch.as_ref().map(|batch| batch.id).into());
             }
         }
-        // MySQL has no RETURNING. Ids of one statement are consecutive only as long as nobody sets
-        // auto_increment_increment, so the rows are read back by their own ids, which retries by Active Job repeat: hence the floor.
-        let floor = self.query_one("select coalesce(max(id), 0) from solid_queue_jobs", &[]).await?;
-        let floor = floor.map_or(Ok(0), |row| row.int(0))?;
-        self.execute(&sql, &values).await?;
-        let ids: Vec<String> = chunk.iter().map(|p| p.id.clone()).collect();
-        let rows = self
-            .query(
-                "select id, active_job_id, case when scheduled_at <= ? then 1 else 0 end from solid_queue_jobs \
-                 where active_job_id in ? and id > ?",
-                &[Value::NOW, (&ids).into(), floor.into()],
-            )
-            .await?;
+        let rows = if self.dialect == Dialect::MySql {
+            self.insert_and_read_back(&sql, &values, chunk).await?
+        } else {
+            values.push(Value::NOW);
+            let returning = "returning id, active_job_id, case when scheduled_at <= ? then 1 else 0 end";
+            self.query(&format!("{sql} {returning}"), &values).await?
+        };
         for row in rows {
             written.insert(row.text(1)?, (row.int(0)?, row.int(2)? == 1));
         }
@@ -246,5 +240,25 @@ impl Session<'_> {
             true => Ok(()),
             false => Err(Error::Other("jobs that were just written can't be read back".into())),
         }
+    }
+
+    /// For MySQL, which has no RETURNING. Ids of one statement are consecutive only as long as nobody sets
+    /// auto_increment_increment, so the rows are read back by their own ids, which retries by Active Job repeat: hence the floor.
+    async fn insert_and_read_back(
+        &mut self,
+        insert: &str,
+        values: &[Value<'_>],
+        chunk: &[&Prepared<'_>],
+    ) -> Result<Vec<Row>, Error> {
+        let floor = self.query_one("select coalesce(max(id), 0) from solid_queue_jobs", &[]).await?;
+        let floor = floor.map_or(Ok(0), |row| row.int(0))?;
+        self.execute(insert, values).await?;
+        let ids: Vec<String> = chunk.iter().map(|p| p.id.clone()).collect();
+        self.query(
+            "select id, active_job_id, case when scheduled_at <= ? then 1 else 0 end from solid_queue_jobs \
+             where active_job_id in ? and id > ?",
+            &[Value::NOW, (&ids).into(), floor.into()],
+        )
+        .await
     }
 }

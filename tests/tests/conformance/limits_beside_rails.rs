@@ -1,1 +1,144 @@
-//! To come.
+//! Limits whose keys Rails uses too: semaphores as Solid Queue keeps them.
+
+use crate::support::{Db, claim_any, conformance, done, finish, job, limit, start};
+use gritstone_store::{NewJob, OnConflict, Placed, UseLimit};
+
+conformance!(
+    a_semaphore_that_rails_made_is_used,
+    a_full_semaphore_is_not_renewed_by_asking,
+    a_semaphore_that_vanished_is_not_given_a_slot_back,
+    an_expired_key_is_freed_as_solid_queue_frees_it,
+    an_unexpired_full_key_is_left_alone,
+    a_free_key_is_unblocked_at_once,
+    running_a_blocked_job_now_borrows_from_rails_semaphore,
+    jobs_of_rails_under_a_declared_key_hold_slots,
+);
+
+fn under(key: &str) -> NewJob {
+    job().limited(UseLimit { key: key.into(), declare: None })
+}
+
+fn key_column(db: &Db) -> &'static str {
+    if db.is_mysql() { "`key`" } else { "\"key\"" }
+}
+
+async fn semaphore(db: &Db, value: i64, expires_in: i64) {
+    let (now, expires) = (db.seconds_from_now(0), db.seconds_from_now(expires_in));
+    db.run(&format!(
+        "insert into solid_queue_semaphores ({}, value, expires_at, created_at, updated_at) \
+         values ('Rails/1', {value}, {expires}, {now}, {now})",
+        key_column(db)
+    ))
+    .await;
+}
+
+async fn value(db: &Db) -> i64 {
+    db.int("select value from solid_queue_semaphores").await
+}
+
+/// Jobs of Rails go into the tables without a word to us.
+async fn rails_enqueues(db: &Db, id: i64, key: &str) {
+    let now = db.seconds_from_now(0);
+    db.run(&format!(
+        "insert into solid_queue_jobs (id, queue_name, class_name, arguments, concurrency_key, created_at, updated_at) \
+         values ({id}, 'default', 'Job', '{{}}', '{key}', {now}, {now})"
+    ))
+    .await;
+    db.run(&format!(
+        "insert into solid_queue_ready_executions (job_id, queue_name, created_at) values ({id}, 'default', {now})"
+    ))
+    .await;
+    db.run(&format!("update solid_queue_semaphores set value = value - 1 where {} = '{key}'", key_column(db))).await;
+}
+
+async fn a_semaphore_that_rails_made_is_used(db: Db) {
+    semaphore(&db, 2, 180).await;
+    let enqueued = db.store.enqueue(&vec![under("Rails/1"); 3]).await.unwrap();
+    assert_eq!(enqueued.iter().filter(|e| e.placed == Placed::Ready).count(), 2);
+    assert_eq!(value(&db).await, 0);
+    let process = start(&db).await;
+    let mut session = db.session().await;
+    let claimed = claim_any(&mut session, process, 5).await;
+    finish(&mut session, &claimed.iter().map(done).collect::<Vec<_>>()).await;
+    assert_eq!(db.states().await, [("finished", 2), ("ready", 1)].into());
+    assert_eq!(value(&db).await, 1);
+}
+
+async fn a_full_semaphore_is_not_renewed_by_asking(db: Db) {
+    semaphore(&db, 0, 7).await;
+    let before = db.text("select expires_at from solid_queue_semaphores").await;
+    let enqueued = db.store.enqueue(&[under("Rails/1")]).await.unwrap();
+    assert_eq!(enqueued[0].placed, Placed::Blocked);
+    assert_eq!(db.text("select expires_at from solid_queue_semaphores").await, before);
+}
+
+async fn a_semaphore_that_vanished_is_not_given_a_slot_back(db: Db) {
+    db.store.enqueue(&vec![under("Rails/1"); 3]).await.unwrap();
+    let process = start(&db).await;
+    let mut session = db.session().await;
+    let claimed = claim_any(&mut session, process, 5).await;
+    db.run("delete from solid_queue_semaphores").await;
+    finish(&mut session, &[done(&claimed[0])]).await;
+    assert_eq!(db.states().await, [("blocked", 2), ("finished", 1)].into());
+    let past = db.seconds_from_now(-1);
+    db.run(&format!("update solid_queue_blocked_executions set expires_at = {past}")).await;
+    assert_eq!(session.sweep_limits().await.unwrap().released, 1);
+    assert_eq!(db.states().await, [("blocked", 1), ("finished", 1), ("ready", 1)].into());
+    assert_eq!(value(&db).await, 0);
+}
+
+async fn an_expired_key_is_freed_as_solid_queue_frees_it(db: Db) {
+    semaphore(&db, 0, -5).await;
+    db.store.enqueue(&vec![under("Rails/1"); 2]).await.unwrap();
+    let mut session = db.session().await;
+    assert_eq!(session.sweep_limits().await.unwrap().released, 0, "the jobs have not waited long enough");
+    let past = db.seconds_from_now(-1);
+    db.run(&format!("update solid_queue_blocked_executions set expires_at = {past}")).await;
+    assert_eq!(session.sweep_limits().await.unwrap().released, 1);
+    assert_eq!(session.sweep_limits().await.unwrap().released, 0);
+    assert_eq!(value(&db).await, 0);
+}
+
+async fn an_unexpired_full_key_is_left_alone(db: Db) {
+    semaphore(&db, 0, 180).await;
+    db.store.enqueue(&[under("Rails/1")]).await.unwrap();
+    let past = db.seconds_from_now(-1);
+    db.run(&format!("update solid_queue_blocked_executions set expires_at = {past}")).await;
+    assert_eq!(db.session().await.sweep_limits().await.unwrap().released, 0);
+}
+
+async fn a_free_key_is_unblocked_at_once(db: Db) {
+    semaphore(&db, 0, 180).await;
+    db.store.enqueue(&vec![under("Rails/1"); 2]).await.unwrap();
+    db.run("update solid_queue_semaphores set value = 1").await;
+    assert_eq!(db.session().await.sweep_limits().await.unwrap().released, 1);
+    assert_eq!((value(&db).await, db.count("blocked_executions").await), (0, 1));
+}
+
+async fn running_a_blocked_job_now_borrows_from_rails_semaphore(db: Db) {
+    let enqueued = db.store.enqueue(&vec![under("Rails/1"); 3]).await.unwrap();
+    let process = start(&db).await;
+    let mut session = db.session().await;
+    session.run_now(&[enqueued[1].job_id]).await.unwrap();
+    let claimed = claim_any(&mut session, process, 5).await;
+    assert_eq!(claimed.len(), 2);
+    finish(&mut session, &[done(&claimed[0])]).await;
+    assert_eq!(db.count("blocked_executions").await, 1, "the other one still runs");
+    finish(&mut session, &[done(&claimed[1])]).await;
+    assert_eq!(db.count("blocked_executions").await, 0);
+    assert_eq!(value(&db).await, 0);
+}
+
+async fn jobs_of_rails_under_a_declared_key_hold_slots(db: Db) {
+    let ours = || job().limited(limit("Rails/1", 2, OnConflict::Block));
+    db.store.enqueue(&[ours()]).await.unwrap();
+    rails_enqueues(&db, 1_000, "Rails/1").await;
+    assert_eq!(db.store.enqueue(&[ours()]).await.unwrap()[0].placed, Placed::Blocked);
+    let process = start(&db).await;
+    let mut session = db.session().await;
+    let claimed = claim_any(&mut session, process, 5).await;
+    assert_eq!(claimed.len(), 2);
+    finish(&mut session, &[done(claimed.iter().find(|job| job.job_id == 1_000).unwrap())]).await;
+    assert_eq!(db.states().await, [("claimed", 1), ("finished", 1), ("ready", 1)].into());
+    assert_eq!(value(&db).await, 0);
+}
