@@ -1,7 +1,7 @@
 //! `gritstone dispatch`: one dispatcher.
 
 use super::exit::Exit;
-use super::{Global, database, manifests, runtime, signals};
+use super::{Global, database, manifests, migrate, runtime, signals, title};
 use crate::process::{Dispatcher, DispatcherConfig, Stop, follow_parent, supervisor_id, write_settings};
 use gritstone_crds::{DispatcherSpec, Spec};
 use std::path::PathBuf;
@@ -13,8 +13,8 @@ use std::path::PathBuf;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  gritstone dispatch\n  gritstone dispatch -f dispatcher.yaml")]
 pub(super) struct Dispatch {
-    /// A manifest with one Dispatcher
-    #[arg(short, long, value_name = "FILE")]
+    /// Manifests with a Dispatcher
+    #[arg(short, long, value_name = "FILE|DIR")]
     file: Vec<PathBuf>,
     /// Which Dispatcher, where there are several
     #[arg(long, requires = "file")]
@@ -23,36 +23,34 @@ pub(super) struct Dispatch {
 
 impl Dispatch {
     pub(super) fn run(self, global: &Global) -> Result<(), Exit> {
-        let mut specs = Vec::new();
-        for manifest in manifests::read(&self.file)? {
-            let named = self.name.as_ref().is_none_or(|wanted| *wanted == manifest.metadata.name);
-            if let Spec::Dispatcher(spec) = manifest.spec
-                && named
-            {
-                specs.push(spec);
-            }
-        }
-        let spec = match (specs.pop(), specs.is_empty()) {
-            (None, _) if self.file.is_empty() => DispatcherSpec::default(),
-            (Some(spec), true) => spec,
-            (None, _) => return Err(Exit::Usage("the file has no such Dispatcher".into())),
-            (Some(_), false) => {
-                return Err(Exit::Usage("the file has several Dispatchers: choose one with --name".into()));
-            }
-        };
+        let spec = self.spec()?;
+        database::address(global)?;
+        title::set("gritstone dispatcher", global);
         runtime::block_on(async {
-            let store = database::open(global)?;
+            let store = database::open(global).await?;
             let stop = Stop::new();
             signals::listen(&stop)?;
             follow_parent(&stop);
-            if spec.migrate && supervisor_id().is_none() {
-                super::migrate::bring_up(&store, &stop).await?;
-            }
+            // A supervisor has done so already.
+            let usable = match spec.migrate && supervisor_id().is_none() {
+                true => migrate::bring_up(&store, &stop).await?,
+                false => database::wait_until_usable(&store, &stop).await?,
+            };
             let config = DispatcherConfig::from(&spec);
-            if supervisor_id().is_some() || write_settings(&store, &config.settings, &stop).await {
+            if usable && (supervisor_id().is_some() || write_settings(&store, &config.settings, &stop).await) {
                 Dispatcher::new(store, config).supervised_by(supervisor_id()).run(&stop).await;
             }
             Ok(())
+        })
+    }
+
+    fn spec(&self) -> Result<DispatcherSpec, Exit> {
+        if self.file.is_empty() {
+            return Ok(DispatcherSpec::default());
+        }
+        manifests::one(&self.file, self.name.as_deref(), "Dispatcher", |spec| match spec {
+            Spec::Dispatcher(spec) => Some(spec),
+            _ => None,
         })
     }
 }

@@ -1,6 +1,7 @@
 //! The handler that a manifest or the command line names.
 
 use super::exit::Exit;
+use super::title::Counted;
 use crate::execute::command::CommandHandler;
 use crate::execute::process::{self, ProcessHandler, Recycle};
 use crate::execute::{CommandLine, Handler, Program};
@@ -45,8 +46,12 @@ impl HandlerOptions {
     }
 }
 
-/// Makes the handler of a worker.
+/// Makes the handler of a worker, whose jobs are counted in this process's title.
 pub(super) fn build(spec: &QueueWorkerSpec) -> Result<Arc<dyn Handler>, Exit> {
+    Ok(Arc::new(Counted(of(spec)?)))
+}
+
+fn of(spec: &QueueWorkerSpec) -> Result<Arc<dyn Handler>, Exit> {
     let program = |words: &[String]| -> Result<Program, Exit> {
         let line = CommandLine::new(words.iter().cloned()).map_err(|error| Exit::Refused(error.to_string()))?;
         Ok(Program::new(line))

@@ -18,13 +18,26 @@ pub(super) fn init(filter: &str, format: Format) {
         Ok(parsed) => (parsed, None),
         Err(error) => (EnvFilter::new("info"), Some(error)),
     };
-    let builder = tracing_subscriber::fmt().with_env_filter(parsed).with_writer(std::io::stderr);
+    // Its own errors go to `eprintln!`, which panics once nobody reads stderr: `gritstone start 2>&1 | head`.
+    let builder =
+        tracing_subscriber::fmt().with_env_filter(parsed).with_writer(std::io::stderr).log_internal_errors(false);
+    let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     // A second subscriber, in a program that embeds the command, is no reason to stop.
     let _ = match format {
-        Format::Plain => builder.with_ansi(std::io::stderr().is_terminal()).try_init(),
+        Format::Plain => builder.with_ansi(colour).try_init(),
         Format::Json => builder.json().flatten_event(true).try_init(),
     };
     if let Some(error) = wrong {
         tracing::warn!(filter, %error, "--log can't be read; logging at info");
+    }
+}
+
+impl Format {
+    /// As `--log-format` takes it.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Format::Plain => "plain",
+            Format::Json => "json",
+        }
     }
 }

@@ -1,11 +1,11 @@
 //! `gritstone migrate`: makes and upgrades the tables.
 
+use super::database::Patience;
 use super::exit::Exit;
 use super::{Global, database, runtime};
 use crate::process::Stop;
 use gritstone_store::{Action, Error, MigrateOptions, Step, Store};
 use serde_json::json;
-use std::time::Duration;
 
 /// Make or upgrade the tables
 ///
@@ -27,10 +27,14 @@ pub(super) struct Migrate {
 impl Migrate {
     pub(super) fn run(self, global: &Global) -> Result<(), Exit> {
         let options = MigrateOptions { dry_run: self.dry_run, alter_solid_queue: self.alter_solid_queue };
-        let steps = runtime::block_on(async {
-            let store = database::open(global)?;
-            Ok(store.migrate(options).await?)
-        })?;
+        let url = database::address(global)?;
+        if self.dry_run && database::refuse_missing_file(&url).is_err() {
+            return Err(Exit::Refused(format!(
+                "{url} does not exist yet: `gritstone migrate` makes it, with all tables"
+            )));
+        }
+        let steps = runtime::block_on(async { Ok(database::open(global).await?.migrate(options).await?) })
+            .map_err(|exit: Exit| exit.during("making the tables", &url))?;
         print(&steps, self.dry_run, global.json)
     }
 }
@@ -68,23 +72,18 @@ fn word(action: Action, dry_run: bool) -> &'static str {
     }
 }
 
-/// Brings the schema up before a process starts, waiting for a database that is away.
-pub(super) async fn bring_up(store: &Store, stop: &Stop) -> Result<(), Exit> {
-    let mut said = false;
+/// Brings the schema up before a process starts, waiting for a database that is away. False when told to stop meanwhile.
+pub(super) async fn bring_up(store: &Store, stop: &Stop) -> Result<bool, Exit> {
+    let mut patience = Patience::default();
     loop {
         match store.migrate(MigrateOptions::default()).await {
-            Ok(_) => return Ok(()),
+            Ok(_) => return Ok(true),
             Err(error @ (Error::Unavailable(_) | Error::Conflict(_))) => {
-                if !said {
-                    tracing::error!(database = %store.url(), %error, "the database can't be used; waiting for it");
-                    said = true;
-                }
-                tokio::select! {
-                    () = stop.requested() => return Ok(()),
-                    () = tokio::time::sleep(Duration::from_secs(1)) => {}
+                if !patience.wait(store, &error, stop).await {
+                    return Ok(false);
                 }
             }
-            Err(error) => return Err(error.into()),
+            Err(error) => return Err(Exit::from(error).during("making the tables", store.url())),
         }
     }
 }

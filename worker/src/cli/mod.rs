@@ -3,17 +3,29 @@
 //! What a subcommand prints for people goes to stdout as tables, with `--json` as JSON; logs go to stderr. Errors end it
 //! with an [`Exit`], whose code is documented in `docs/reference/command.md`.
 
+mod batches;
+mod check;
+mod clear;
+mod completions;
 mod database;
 mod dispatch;
 mod enqueue;
 mod exit;
 mod handler;
+mod jobs;
+mod limits;
 mod logging;
 mod manifests;
 mod migrate;
+mod names;
+mod one_worker;
+mod output;
+mod processes;
+mod queues;
 mod runtime;
 mod signals;
 mod start;
+mod title;
 mod work;
 
 use clap::{Parser, Subcommand};
@@ -21,7 +33,7 @@ use std::process::ExitCode;
 
 /// Background jobs out of the SQL database you already have.
 #[derive(Debug, Parser)]
-#[command(name = "gritstone", version, propagate_version = true, max_term_width = 110, after_help = EXAMPLES)]
+#[command(name = "gritstone", bin_name = "gritstone", version, propagate_version = true, max_term_width = 110, after_help = EXAMPLES)]
 struct Cli {
     #[command(flatten)]
     global: Global,
@@ -68,6 +80,14 @@ enum Command {
     Dispatch(dispatch::Dispatch),
     Migrate(migrate::Migrate),
     Enqueue(enqueue::Enqueue),
+    Jobs(jobs::Jobs),
+    Queues(queues::Queues),
+    Processes(processes::Processes),
+    Batches(batches::Batches),
+    Limits(limits::Limits),
+    Check(check::Check),
+    Clear(clear::Clear),
+    Completions(completions::Completions),
 }
 
 /// Runs the command that the process was started with.
@@ -80,6 +100,14 @@ pub fn main() -> ExitCode {
         Command::Dispatch(command) => command.run(&cli.global),
         Command::Migrate(command) => command.run(&cli.global),
         Command::Enqueue(command) => command.run(&cli.global),
+        Command::Jobs(command) => command.run(&cli.global),
+        Command::Queues(command) => command.run(&cli.global),
+        Command::Processes(command) => command.run(&cli.global),
+        Command::Batches(command) => command.run(&cli.global),
+        Command::Limits(command) => command.run(&cli.global),
+        Command::Check(command) => command.run(&cli.global),
+        Command::Clear(command) => command.run(&cli.global),
+        Command::Completions(command) => command.run(),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,8 +1,8 @@
 //! `gritstone start`: a whole queue in one process tree.
 
 use super::exit::Exit;
-use super::handler::{self, HandlerOptions};
-use super::{Global, database, manifests, runtime, signals};
+use super::one_worker::{OneWorker, SHUTDOWN_TIMEOUT};
+use super::{Global, database, handler, manifests, migrate, runtime, signals, title};
 use crate::execute::{Context, Handler, Job, Outcome, Report};
 use crate::process::{ChildCommand, DispatcherConfig, Pidfile, Stop, Supervisor, SupervisorConfig, WorkerConfig};
 use futures::future::BoxFuture;
@@ -26,22 +26,16 @@ pub(super) struct Start {
     #[arg(short, long, value_name = "FILE|DIR", conflicts_with_all = ["command", "process", "queues", "threads"])]
     file: Vec<PathBuf>,
     #[command(flatten)]
-    handler: HandlerOptions,
-    /// The queues of the one worker, in order: names, `mail*`, `!slow`, `*`
-    #[arg(long, value_name = "LIST", default_value = "*")]
-    queues: String,
-    /// Jobs at a time in the one worker
-    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(i32).range(1..=1_000))]
-    threads: i32,
+    worker: OneWorker,
     /// Everything in this process, or each worker and dispatcher in a child process of its own
     #[arg(long, default_value = "async")]
     mode: Mode,
     /// Refuse to start while another supervisor holds this file
     #[arg(long, value_name = "FILE")]
     pidfile: Option<PathBuf>,
-    /// How long to wait for jobs to finish when stopping
-    #[arg(long, value_name = "DURATION", default_value = "5s")]
-    shutdown_timeout: Duration,
+    /// How long to wait for jobs to finish when stopping; 5s, or the longest drainTimeout of the manifests
+    #[arg(long, value_name = "DURATION")]
+    shutdown_timeout: Option<Duration>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -58,6 +52,16 @@ struct Crew {
     dispatchers: Vec<(String, DispatcherSpec)>,
 }
 
+impl Crew {
+    /// Who they are, for the title.
+    fn names(&self) -> String {
+        let names = self.workers.iter().map(|(name, _)| name).chain(self.dispatchers.iter().map(|(name, _)| name));
+        let mut names: Vec<&str> = names.map(String::as_str).collect();
+        names.dedup();
+        names.join(",")
+    }
+}
+
 impl Start {
     pub(super) fn run(self, global: &Global) -> Result<(), Exit> {
         let crew = self.crew()?;
@@ -65,22 +69,30 @@ impl Start {
         for (_, spec) in &crew.workers {
             handler::build(spec)?;
         }
+        database::address(global)?;
+        // Before the pidfile: its lock belongs to an open file, which would be closed.
+        title::set(&format!("gritstone supervisor of {}", crew.names()), global);
         let _pidfile = match &self.pidfile {
             Some(path) => Some(Pidfile::take(path).map_err(|error| Exit::Refused(error.to_string()))?),
             None => None,
         };
         runtime::block_on(async {
-            let store = database::open(global)?;
+            let store = database::open(global).await?;
             let stop = Stop::new();
             signals::listen(&stop)?;
-            if crew.dispatchers.iter().all(|(_, spec)| spec.migrate) {
-                super::migrate::bring_up(&store, &stop).await?;
+            title::count_jobs(&stop);
+            let usable = match crew.dispatchers.iter().all(|(_, spec)| spec.migrate) {
+                true => migrate::bring_up(&store, &stop).await?,
+                false => database::wait_until_usable(&store, &stop).await?,
+            };
+            if !usable {
+                return Ok(());
             }
             let settings = crew
                 .dispatchers
                 .first()
                 .map_or_else(Default::default, |(_, spec)| DispatcherConfig::from(spec).settings);
-            let config = SupervisorConfig { shutdown_timeout: self.shutdown_timeout.as_std(), settings };
+            let config = SupervisorConfig { shutdown_timeout: self.patience(&crew).as_std(), settings };
             let mut supervisor = Supervisor::new(store, config);
             for (name, spec) in &crew.workers {
                 for _ in 0..spec.replicas.max(1) {
@@ -105,13 +117,7 @@ impl Start {
 
     fn crew(&self) -> Result<Crew, Exit> {
         if self.file.is_empty() {
-            let spec = QueueWorkerSpec {
-                handler: self.handler.spec()?,
-                threads: self.threads,
-                queues: self.queues.parse().map_err(|error| Exit::Usage(format!("--queues: {error}")))?,
-                drain_timeout: self.shutdown_timeout,
-                ..QueueWorkerSpec::default()
-            };
+            let spec = self.worker.spec(self.shutdown_timeout.unwrap_or(SHUTDOWN_TIMEOUT))?;
             let name = String::from("default");
             return Ok(Crew {
                 workers: vec![(name.clone(), spec)],
@@ -120,7 +126,7 @@ impl Start {
         }
         let mut crew = Crew { workers: Vec::new(), dispatchers: Vec::new() };
         for manifest in manifests::read(&self.file)? {
-            let name = manifest.metadata.name.clone();
+            let name = manifests::full_name(&manifest.metadata);
             match manifest.spec {
                 Spec::QueueWorker(spec) => crew.workers.push((name, *spec)),
                 Spec::Dispatcher(spec) => crew.dispatchers.push((name, spec)),
@@ -137,6 +143,12 @@ impl Start {
         Ok(crew)
     }
 
+    /// How long stopping may take: as long as any of the workers is let finish its jobs.
+    fn patience(&self, crew: &Crew) -> Duration {
+        let drains = crew.workers.iter().map(|(_, spec)| spec.drain_timeout);
+        self.shutdown_timeout.unwrap_or_else(|| drains.max().unwrap_or(SHUTDOWN_TIMEOUT).max(SHUTDOWN_TIMEOUT))
+    }
+
     /// This same program, as one worker or dispatcher. The database's URL goes by the environment: arguments can be seen by
     /// every user of the machine.
     fn child(&self, global: &Global, subcommand: &str, name: &str) -> Result<ChildCommand, Exit> {
@@ -144,12 +156,9 @@ impl Start {
         let mut arguments: Vec<OsString> = vec![subcommand.into()];
         if self.file.is_empty() {
             if subcommand == "work" {
-                let options = [("--command", &self.handler.command), ("--process", &self.handler.process)];
-                for (option, value) in options {
-                    if let Some(value) = value {
-                        arguments.extend([option.into(), value.into()]);
-                    }
-                }
+                arguments.extend(self.worker.arguments());
+                let timeout = self.shutdown_timeout.unwrap_or(SHUTDOWN_TIMEOUT);
+                arguments.push(format!("--shutdown-timeout={timeout}").into());
             }
         } else {
             for file in &self.file {
@@ -157,8 +166,11 @@ impl Start {
             }
             arguments.extend(["--name".into(), name.into()]);
         }
-        let environment =
-            vec![("DATABASE_URL".into(), (&global.database).into()), ("GRITSTONE_LOG".into(), (&global.log).into())];
+        let environment = vec![
+            ("DATABASE_URL".into(), (&global.database).into()),
+            ("GRITSTONE_LOG".into(), (&global.log).into()),
+            ("GRITSTONE_LOG_FORMAT".into(), global.log_format.name().into()),
+        ];
         Ok(ChildCommand { program, arguments, environment })
     }
 }

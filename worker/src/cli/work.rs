@@ -1,60 +1,63 @@
 //! `gritstone work`: one worker.
 
 use super::exit::Exit;
-use super::handler::{self, HandlerOptions};
-use super::{Global, database, manifests, runtime, signals};
+use super::one_worker::{OneWorker, SHUTDOWN_TIMEOUT};
+use super::{Global, database, handler, manifests, runtime, signals, title};
 use crate::process::{Stop, Worker, follow_parent, supervisor_id};
-use gritstone_crds::{QueueWorkerSpec, Spec};
+use gritstone_crds::{Duration, QueueWorkerSpec, Spec};
 use std::path::PathBuf;
 
 /// Run one worker
 ///
-/// What it does is the QueueWorker of a manifest (`-f`), or a worker on all queues with the handler named here. It stops
-/// gracefully on TERM and INT, at once on QUIT, and waits while the database is away.
+/// What it does is the QueueWorker of a manifest (`-f`), or what is said here. It stops gracefully on TERM and INT, at once on
+/// QUIT, and waits while the database is away or has no tables.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  gritstone work -f worker.yaml\n  gritstone work --process 'python3 worker.py'")]
+#[command(after_help = "\
+Examples:
+  gritstone work -f worker.yaml
+  gritstone work --process 'python3 worker.py' --queues 'urgent,mail*' --threads 10")]
 pub(super) struct Work {
-    /// A manifest with one QueueWorker
-    #[arg(short, long, value_name = "FILE")]
+    /// Manifests with a QueueWorker
+    #[arg(short, long, value_name = "FILE|DIR", conflicts_with_all = ["command", "process", "queues", "threads", "shutdown_timeout"])]
     file: Vec<PathBuf>,
     /// Which QueueWorker, where there are several
     #[arg(long, requires = "file")]
     name: Option<String>,
     #[command(flatten)]
-    handler: HandlerOptions,
+    worker: OneWorker,
+    /// How long to wait for jobs to finish when stopping
+    #[arg(long, value_name = "DURATION", default_value_t = SHUTDOWN_TIMEOUT)]
+    shutdown_timeout: Duration,
 }
 
 impl Work {
     pub(super) fn run(self, global: &Global) -> Result<(), Exit> {
         let spec = self.spec()?;
+        let url = database::address(global)?;
+        database::refuse_missing_file(&url).map_err(|exit| exit.during("starting a worker", &url))?;
+        let queues: Vec<String> = spec.queues.as_slice().iter().map(ToString::to_string).collect();
+        title::set(&format!("gritstone worker {}", queues.join(",")), global);
         runtime::block_on(async {
             let handler = handler::build(&spec)?;
-            let store = database::open(global)?;
+            let store = database::open(global).await?;
             let stop = Stop::new();
             signals::listen(&stop)?;
             follow_parent(&stop);
-            Worker::new(store, (&spec).into(), handler).supervised_by(supervisor_id()).run(&stop).await;
+            title::count_jobs(&stop);
+            if database::wait_until_usable(&store, &stop).await? {
+                Worker::new(store, (&spec).into(), handler).supervised_by(supervisor_id()).run(&stop).await;
+            }
             Ok(())
         })
     }
 
     fn spec(&self) -> Result<QueueWorkerSpec, Exit> {
         if self.file.is_empty() {
-            return Ok(QueueWorkerSpec { handler: self.handler.spec()?, ..QueueWorkerSpec::default() });
+            return self.worker.spec(self.shutdown_timeout);
         }
-        let mut found: Vec<(String, QueueWorkerSpec)> = Vec::new();
-        for manifest in manifests::read(&self.file)? {
-            let name = manifest.metadata.name.clone();
-            if let Spec::QueueWorker(spec) = manifest.spec
-                && self.name.as_ref().is_none_or(|wanted| *wanted == name)
-            {
-                found.push((name, *spec));
-            }
-        }
-        match (found.pop(), found.is_empty()) {
-            (Some((_, spec)), true) => Ok(spec),
-            (None, _) => Err(Exit::Usage("the file has no such QueueWorker".into())),
-            (Some(_), false) => Err(Exit::Usage("the file has several QueueWorkers: choose one with --name".into())),
-        }
+        manifests::one(&self.file, self.name.as_deref(), "QueueWorker", |spec| match spec {
+            Spec::QueueWorker(spec) => Some(*spec),
+            _ => None,
+        })
     }
 }

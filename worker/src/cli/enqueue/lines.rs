@@ -1,0 +1,169 @@
+//! Jobs as JSON lines on stdin, enqueued as they come: many at once when they come fast, at once when they come slowly.
+
+use super::{BATCH, Enqueue, as_list, due, print};
+use crate::cli::Global;
+use crate::cli::database::Queue;
+use crate::cli::exit::Exit;
+use crate::cli::output::{self, count};
+use gritstone_crds::{Duration, nearest};
+use gritstone_store::{NewJob, UseLimit};
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use std::io::BufRead as _;
+use tokio::sync::mpsc;
+
+/// A line of stdin.
+#[derive(Debug, Deserialize)]
+struct Line {
+    class: String,
+    #[serde(default, alias = "arguments")]
+    args: Value,
+    queue: Option<String>,
+    priority: Option<i32>,
+    at: Option<Timestamp>,
+    #[serde(rename = "in")]
+    in_: Option<Duration>,
+    id: Option<String>,
+    limit_key: Option<String>,
+}
+
+/// What a line may have.
+const FIELDS: [&str; 9] = ["class", "args", "arguments", "queue", "priority", "at", "in", "id", "limit_key"];
+
+/// Lines of so many bytes in all are enough for a transaction.
+const BATCH_BYTES: usize = 4 << 20;
+
+/// How long a line waits for others to be enqueued with.
+const PATIENCE: std::time::Duration = std::time::Duration::from_millis(20);
+
+/// Lines that were read and are still to be enqueued.
+#[derive(Default)]
+struct Batch {
+    jobs: Vec<NewJob>,
+    bytes: usize,
+    /// Lines before the first of them, and how many of those were jobs.
+    lines_before: usize,
+    enqueued: u64,
+}
+
+impl Enqueue {
+    pub(super) async fn lines(&self, queue: &mut Queue, global: &Global) -> Result<(), Exit> {
+        let mut lines = read_stdin();
+        let mut batch = Batch::default();
+        let mut number = 0;
+        loop {
+            let line = match tokio::time::timeout(PATIENCE, lines.recv()).await {
+                Ok(line) => line,
+                Err(_) => {
+                    // Nothing more for now: what is there isn't kept waiting.
+                    batch.write(queue, number, global).await?;
+                    lines.recv().await
+                }
+            };
+            let Some(line) = line else { break batch.write(queue, number, global).await? };
+            let parsed = line.map_err(|error| error.to_string()).and_then(|line| Ok((line.len(), self.parse(&line)?)));
+            match parsed {
+                Ok((bytes, job)) => {
+                    batch.jobs.extend(job);
+                    batch.bytes += bytes;
+                }
+                Err(what) => {
+                    batch.write(queue, number, global).await?;
+                    let enqueued = count(batch.enqueued, "job");
+                    return Err(Exit::Refused(format!(
+                        "line {}: {what}\n  {enqueued} of the lines before it {} enqueued: mend this line and go on from it (tail -n +{})",
+                        number + 1,
+                        if batch.enqueued == 1 { "was" } else { "were" },
+                        number + 1
+                    )));
+                }
+            }
+            number += 1;
+            if batch.jobs.len() >= BATCH || batch.bytes >= BATCH_BYTES {
+                batch.write(queue, number, global).await?;
+            }
+        }
+        if !global.json {
+            output::note(format!("{} enqueued", count(batch.enqueued, "job")));
+        }
+        Ok(())
+    }
+
+    /// A job, unless the line is empty.
+    fn parse(&self, line: &str) -> Result<Option<NewJob>, String> {
+        if line.trim().is_empty() {
+            return Ok(None);
+        }
+        let wrong = |error: serde_json::Error| {
+            // The line's own number is said already, and serde's is always 1.
+            let text = error.to_string();
+            text.strip_suffix(&format!(" at line {} column {}", error.line(), error.column()))
+                .map_or(text.clone(), |what| format!("{what} (column {})", error.column()))
+        };
+        let fields: Map<String, Value> = serde_json::from_str(line).map_err(|error| match error.is_data() {
+            true => "a line is a JSON object, such as {\"class\": \"SendMail\", \"args\": [42]}".to_owned(),
+            false => wrong(error),
+        })?;
+        if let Some(unknown) = fields.keys().find(|field| !FIELDS.contains(&field.as_str())) {
+            return Err(match nearest(unknown, FIELDS) {
+                Some(name) => format!("unknown field `{unknown}`; did you mean `{name}`?"),
+                None => format!("unknown field `{unknown}`; known are {}", FIELDS.join(", ")),
+            });
+        }
+        let line: Line = serde_json::from_value(Value::Object(fields)).map_err(|error| error.to_string())?;
+        if line.at.is_some() && line.in_.is_some() {
+            return Err("`at` and `in` exclude each other".into());
+        }
+        Ok(Some(self.job_of(line)))
+    }
+
+    /// Options of the command line are the defaults of lines.
+    fn job_of(&self, line: Line) -> NewJob {
+        let mut job = NewJob::new(line.class, as_list(line.args))
+            .on(line.queue.unwrap_or_else(|| self.queue.clone()))
+            .priority(line.priority.unwrap_or(self.priority));
+        job.due = match (line.at, line.in_) {
+            (None, None) => due(self.at, self.in_),
+            (at, in_) => due(at, in_),
+        };
+        job.id = line.id;
+        job.limit = line.limit_key.map(|key| UseLimit { key, declare: None });
+        job
+    }
+}
+
+impl Batch {
+    /// Enqueues what there is; `read` lines have been read by now.
+    async fn write(&mut self, queue: &mut Queue, read: usize, global: &Global) -> Result<(), Exit> {
+        if !self.jobs.is_empty() {
+            let enqueued = queue.enqueue(&self.jobs).await.map_err(|error| {
+                let lines = match read - self.lines_before {
+                    1 => format!("line {read}"),
+                    _ => format!("lines {} to {read}", self.lines_before + 1),
+                };
+                output::note(format!("{} enqueued; {lines}:", count(self.enqueued, "job")));
+                Exit::from(error)
+            })?;
+            self.enqueued += enqueued.len() as u64;
+            print(&enqueued, global)?;
+        }
+        self.jobs.clear();
+        (self.bytes, self.lines_before) = (0, read);
+        Ok(())
+    }
+}
+
+/// Reads lines on a thread of its own, since reading blocks; a few ahead.
+fn read_stdin() -> mpsc::Receiver<std::io::Result<String>> {
+    let (sender, receiver) = mpsc::channel(64);
+    std::thread::spawn(move || {
+        for line in std::io::stdin().lock().lines() {
+            let failed = line.is_err();
+            if sender.blocking_send(line).is_err() || failed {
+                return;
+            }
+        }
+    });
+    receiver
+}

@@ -1,0 +1,172 @@
+//! `gritstone enqueue`: new jobs, from the command line or as JSON [`lines`].
+
+mod lines;
+
+use super::Global;
+use super::database::{Queue, with_queue};
+use super::exit::Exit;
+use super::output::{self, Progress, count};
+use gritstone_crds::Duration;
+use gritstone_store::{Due, EnqueueError, Enqueued, Limit, NewJob, Placed, UseLimit};
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+use std::io::{IsTerminal as _, Write as _};
+
+/// Enqueue jobs
+///
+/// One job of a class, or, without CLASS, a job for each JSON line on stdin:
+/// {"class": "SendMail", "args": [42], "queue": "mail", "priority": 5, "at": "2026-01-02T03:04:05Z", "in": "5m",
+/// "id": "...", "limit_key": "account/7"}. Options given here hold for every line that says nothing else.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  gritstone enqueue SendMail --args '[42, {\"subject\": \"hello\"}]' --queue mail
+  gritstone enqueue Report --at 2026-12-01T09:00:00Z --priority 10
+  gritstone enqueue Sync --limit-key account/7 --limit-to 1 --limit-duration 3m
+  gritstone enqueue < jobs.jsonl")]
+pub(super) struct Enqueue {
+    /// The job's class; without one, JSON lines are read from stdin
+    class: Option<String>,
+    /// Its arguments: a JSON array; anything else becomes the only argument
+    ///
+    /// What is too long for a command line (128 KiB on Linux) goes in as a line on stdin.
+    #[arg(long, value_name = "JSON", default_value = "[]", requires = "class")]
+    args: String,
+    /// Its queue
+    #[arg(long, value_name = "NAME", default_value = "default")]
+    queue: String,
+    /// Smaller comes first
+    #[arg(long, value_name = "N", default_value_t = 0, allow_negative_numbers = true)]
+    priority: i32,
+    /// Not before this moment, as 2026-12-01T09:00:00Z or with an offset
+    #[arg(long, value_name = "TIME", conflicts_with = "in_")]
+    at: Option<Timestamp>,
+    /// Not before so long from now, as 90s, 5m or 1h30m
+    #[arg(long = "in", id = "in_", value_name = "DURATION")]
+    in_: Option<Duration>,
+    /// Jobs with the same key share a limit; the text before the first / is its group
+    #[arg(long, value_name = "KEY", requires = "class")]
+    limit_key: Option<String>,
+    /// Declare the limit: so many jobs with this key at a time
+    #[arg(long, value_name = "N", requires = "limit_key", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    limit_to: Option<u32>,
+    /// How long a slot is good for without a sign of its holder
+    #[arg(long, value_name = "DURATION", requires = "limit_to")]
+    limit_duration: Option<Duration>,
+    /// An id of your choice: while a job has it, enqueuing it again makes no second one
+    #[arg(long, requires = "class", conflicts_with = "count")]
+    id: Option<String>,
+    /// So many of the same
+    #[arg(long, value_name = "N", requires = "class", value_parser = clap::value_parser!(u64).range(1..))]
+    count: Option<u64>,
+}
+
+/// Jobs written in one transaction.
+const BATCH: usize = 1_000;
+
+const DOING: &str = "enqueuing jobs";
+
+impl Enqueue {
+    pub(super) fn run(self, global: &Global) -> Result<(), Exit> {
+        let job = match &self.class {
+            Some(class) => self.job(class)?,
+            None if std::io::stdin().is_terminal() => {
+                return Err(Exit::Usage("name a class, or give JSON lines on stdin".into()));
+            }
+            None => return with_queue(global, DOING, async |queue: &mut Queue| self.lines(queue, global).await),
+        };
+        with_queue(global, DOING, async |queue: &mut Queue| match self.count {
+            None | Some(1) => print(&queue.enqueue(std::slice::from_ref(&job)).await?, global),
+            Some(count) => copies(queue, &job, count, global).await,
+        })
+    }
+
+    fn job(&self, class: &str) -> Result<NewJob, Exit> {
+        let arguments: Value = serde_json::from_str(&self.args).map_err(|error| {
+            Exit::Usage(format!(
+                "--args is not JSON ({error}); it should look like '[1, \"two\"]', a text by itself like '\"two\"'"
+            ))
+        })?;
+        let mut job = NewJob::new(class, as_list(arguments)).on(&self.queue).priority(self.priority);
+        job.due = due(self.at, self.in_);
+        job.id = self.id.clone();
+        job.limit = self.limit_key.as_ref().map(|key| {
+            let default = Limit::default();
+            let duration = self.limit_duration.map_or(default.duration, Duration::as_std);
+            UseLimit { key: key.clone(), declare: self.limit_to.map(|to| Limit { to, duration, ..default }) }
+        });
+        Ok(job)
+    }
+}
+
+fn as_list(arguments: Value) -> Vec<Value> {
+    match arguments {
+        Value::Array(arguments) => arguments,
+        Value::Null => Vec::new(),
+        other => vec![other],
+    }
+}
+
+fn due(at: Option<Timestamp>, in_: Option<Duration>) -> Due {
+    match (at, in_) {
+        (Some(time), _) => Due::At(time),
+        (None, Some(delay)) => Due::After(delay.as_std()),
+        (None, None) => Due::Now,
+    }
+}
+
+impl Queue {
+    /// Enqueues jobs, all or none, and wakes workers before it returns.
+    async fn enqueue(&mut self, jobs: &[NewJob]) -> Result<Vec<Enqueued>, EnqueueError> {
+        let enqueued = self.session.enqueue(jobs).await?;
+        let ready = jobs.iter().zip(&enqueued).filter(|(_, enqueued)| enqueued.placed == Placed::Ready);
+        let queues: BTreeSet<String> = ready.map(|(job, _)| job.queue.clone()).collect();
+        self.wake(&queues).await;
+        Ok(enqueued)
+    }
+}
+
+async fn copies(queue: &mut Queue, job: &NewJob, total: u64, global: &Global) -> Result<(), Exit> {
+    let progress = if global.json { Progress::hidden() } else { Progress::new(Some(total), DOING) };
+    let mut left = total;
+    while left > 0 {
+        let size = left.min(BATCH as u64);
+        let batch = vec![job.clone(); size as usize];
+        if let Err(error) = queue.enqueue(&batch).await {
+            if left < total {
+                output::note(format!("{} enqueued; then:", count(total - left, "job")));
+            }
+            return Err(error.into());
+        }
+        left -= size;
+        progress.add(size);
+    }
+    drop(progress);
+    match global.json {
+        true => output::json(&json!({"enqueued": total, "class": job.class, "queue": job.queue})),
+        false => output::line(format!("{} of class {} enqueued on {}", count(total, "job"), job.class, job.queue)),
+    }
+}
+
+/// Says what became of jobs, a line each.
+fn print(enqueued: &[Enqueued], global: &Global) -> Result<(), Exit> {
+    let mut out = std::io::stdout().lock();
+    for Enqueued { job_id, id, placed } in enqueued {
+        match global.json {
+            true => writeln!(out, "{}", json!({"job_id": job_id, "id": id, "placed": placed}))?,
+            false => writeln!(out, "{id}  {}", word(*placed))?,
+        }
+    }
+    Ok(out.flush()?)
+}
+
+fn word(placed: Placed) -> &'static str {
+    match placed {
+        Placed::Ready => "ready",
+        Placed::Scheduled => "scheduled",
+        Placed::Blocked => "blocked",
+        Placed::Discarded => "discarded",
+        Placed::Duplicate => "duplicate",
+    }
+}
