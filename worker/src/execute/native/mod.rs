@@ -211,7 +211,9 @@ impl Handler for Native {
     }
 
     fn classes(&self) -> Option<Vec<String>> {
-        Some(self.routes.keys().cloned().collect())
+        let mut classes: Vec<String> = self.routes.keys().cloned().collect();
+        classes.sort_unstable();
+        Some(classes)
     }
 }
 

@@ -1,7 +1,7 @@
 //! Long-lived children: each runs one job after the other, told and answering in JSON lines.
 //!
 //! There are at most as many children as the handler has seats, started when a job needs one. A job is a conversation
-//! ([`conversation`]): the document goes in as a line, heartbeats, progress and log lines may come back, then the answer. To
+//! (see `conversation`): the document goes in as a line, heartbeats, progress and log lines may come back, then the answer. To
 //! stop a job the engine sends `{"cancel": claim}` and gives it the grace; then the child's group is killed, and the next job
 //! gets a new child.
 //!
