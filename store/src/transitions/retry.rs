@@ -96,6 +96,8 @@ impl Session<'_> {
     async fn run_now_script(&mut self, wanted: &[i64]) -> Result<Retried, Error> {
         let mut retried = Retried::default();
         let scheduled = self.take_executions("solid_queue_scheduled_executions", wanted).await?;
+        // Before the scheduled ones are placed: those of them that find no slot wait.
+        let blocked = self.take_executions("solid_queue_blocked_executions", wanted).await?;
         if !scheduled.is_empty() {
             let sql = "update solid_queue_jobs set scheduled_at = ? where id in ?";
             self.execute(sql, &[Value::NOW, (&scheduled).into()]).await?;
@@ -104,7 +106,6 @@ impl Session<'_> {
         for (job, placed) in jobs.iter().zip(self.place(&jobs).await?) {
             retried.note(job.job_id, placed);
         }
-        let blocked = self.take_executions("solid_queue_blocked_executions", wanted).await?;
         for job in self.due_jobs(&blocked).await? {
             if let Some(key) = &job.concurrency_key {
                 self.overrun(key, job.job_id).await?;
