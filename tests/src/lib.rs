@@ -10,4 +10,5 @@
 //! # }
 //! ```
 
+pub mod rig;
 pub mod servers;

@@ -26,12 +26,17 @@ fn reserve(alive_threshold: Duration) -> Duration {
     alive_threshold / 3
 }
 
+/// What handlers get of that to end in: half.
+pub(super) fn grace(alive_threshold: Duration) -> Duration {
+    reserve(alive_threshold) / 2
+}
+
 /// Beats until the process's life is over. `running` is a worker's jobs: claims that vanish end theirs.
 pub(super) async fn beat(store: Store, registration: Registration, running: Option<Arc<Running>>) -> Lost {
     let settings = &registration.settings;
     let interval = settings.heartbeat_interval;
     let mut link = Link::new(&store, "heartbeat");
-    let mut last_good = Instant::now();
+    let mut last_good = registration.since;
     loop {
         tokio::time::sleep(spread(interval, rand::random())).await;
         let lifetime = settings.alive_threshold.saturating_sub(reserve(settings.alive_threshold));
@@ -98,6 +103,7 @@ mod tests {
     #[test]
     fn grace_and_margin_leave_two_thirds_of_the_threshold() {
         assert_eq!(reserve(Duration::from_secs(120)), Duration::from_secs(40));
+        assert_eq!(grace(Duration::from_secs(120)), Duration::from_secs(20));
     }
 
     #[test]

@@ -1,6 +1,9 @@
 //! Who a process is, so that nobody mistakes it for its successor, nor a live one for dead.
 
 use gritstone_store::Identity;
+use nix::errno::Errno;
+use nix::sys::signal::kill;
+use nix::unistd::Pid;
 use std::fs;
 
 /// Set by the operator's manifests through the downward API.
@@ -40,16 +43,23 @@ fn host() -> Option<String> {
 }
 
 /// The start time of a process in clock ticks since boot: the 22nd field of its stat, counted after the name in parentheses, which may
-/// hold anything.
+/// hold anything. None when that can't be read.
 fn start_time(pid: u32) -> Option<u64> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let (_, after_name) = stat.rsplit_once(')')?;
     let fields: Vec<&str> = after_name.split_whitespace().collect();
-    // A zombie has died; nobody has asked for its exit code yet.
-    if fields.first() == Some(&"Z") {
-        return None;
-    }
     fields.get(19)?.parse().ok()
+}
+
+/// True for a process that has died and whose exit code nobody has asked for yet.
+fn is_zombie(pid: u32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit_once(')').is_some_and(|(_, after_name)| after_name.trim_start().starts_with(['Z', 'X']))
+}
+
+/// True when there is no process of this number. One of another user, which /proc may hide, is there.
+fn is_absent(pid: u32) -> bool {
+    i32::try_from(pid).is_ok_and(|pid| kill(Pid::from_raw(pid), None) == Err(Errno::ESRCH))
 }
 
 /// True when `incarnation` was of this boot and pid namespace, and is provably gone.
@@ -58,7 +68,9 @@ pub(super) fn is_gone(incarnation: &str) -> bool {
     let Some(rest) = incarnation.strip_prefix(&host).and_then(|rest| rest.strip_prefix(':')) else { return false };
     let Some((pid, start)) = rest.split_once(':') else { return false };
     match (pid.parse::<u32>(), start.parse::<u64>()) {
-        (Ok(pid), Ok(start)) => start_time(pid) != Some(start),
+        (Ok(pid), Ok(start)) => {
+            is_absent(pid) || is_zombie(pid) || start_time(pid).is_some_and(|another| another != start)
+        }
         _ => false,
     }
 }
@@ -77,6 +89,20 @@ mod tests {
         let (rest, start) = incarnation().rsplit_once(':').map(|(a, b)| (a.to_owned(), b.to_owned())).unwrap();
         let earlier: u64 = start.parse::<u64>().unwrap() - 1;
         assert!(is_gone(&format!("{rest}:{earlier}")));
+    }
+
+    #[test]
+    fn a_process_that_ended_is_gone_before_anyone_asks_how() {
+        let mut child = std::process::Command::new("sleep").arg("600").spawn().unwrap();
+        let incarnation = format!("{}:{}:{}", host().unwrap(), child.id(), start_time(child.id()).unwrap());
+        assert!(!is_gone(&incarnation));
+        child.kill().unwrap();
+        while !is_zombie(child.id()) {
+            std::thread::yield_now();
+        }
+        assert!(is_gone(&incarnation));
+        child.wait().unwrap();
+        assert!(is_gone(&incarnation));
     }
 
     #[test]

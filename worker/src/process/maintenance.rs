@@ -80,45 +80,74 @@ impl Next {
     }
 }
 
+/// One look at everything that is due. What fails is due again at the next look; unless the database is away, the rest is
+/// done all the same.
 async fn round(store: &Store, link: &mut Link, duties: &Duties, next: &mut Next) -> Result<(), Error> {
     let session = link.session().await?;
     let now = Instant::now();
+    let mut outcome = Ok(());
     if now >= next.neighbours {
-        next.neighbours = now + NEIGHBOURS_INTERVAL;
-        bury_neighbours(store, session, duties.process_id).await?;
+        let done = bury_neighbours(store, session, duties.process_id).await;
+        next.neighbours = again(done, now, NEIGHBOURS_INTERVAL, &mut outcome)?;
     }
     if now >= next.prune {
-        next.prune = now + duties.settings.alive_threshold / 2;
-        let buried = in_time(session.prune(duties.settings.alive_threshold, Some(duties.process_id))).await?;
-        if !buried.is_empty() {
-            tracing::warn!(size = buried.len(), "prune_processes");
-        }
-        for buried in buried {
-            settle(store, session, buried).await?;
-        }
-        let orphans = in_time(session.recover_orphans(ORPHAN_INTERRUPTIONS)).await?;
-        settle(store, session, orphans).await?;
+        let done = bury_silent(store, session, duties).await;
+        next.prune = again(done, now, duties.settings.alive_threshold / 2, &mut outcome)?;
     }
     if let Some(interval) = duties.sweeps
         && now >= next.sweep
     {
-        next.sweep = now + interval;
-        let swept = in_time(session.sweep_limits()).await?;
-        if swept.released > 0 || swept.reclaimed > 0 {
-            tracing::info!(
-                keys = swept.keys,
-                released = swept.released,
-                reclaimed = swept.reclaimed,
-                "release_many_blocked"
-            );
-        }
-        store.wake(swept.queues);
-        store.wake(in_time(session.sweep_batches()).await?);
+        next.sweep = again(sweep(store, session).await, now, interval, &mut outcome)?;
     }
     if duties.clearing && now >= next.clear {
-        next.clear = now + CLEARING_INTERVAL;
-        clear(session, &duties.settings).await?;
+        next.clear = again(clear(session, &duties.settings).await, now, CLEARING_INTERVAL, &mut outcome)?;
     }
+    outcome
+}
+
+/// When a duty is due again. Its error ends the round when the database is away, and waits for the round's end otherwise.
+fn again(
+    done: Result<(), Error>,
+    now: Instant,
+    interval: Duration,
+    outcome: &mut Result<(), Error>,
+) -> Result<Instant, Error> {
+    match done {
+        Ok(()) => Ok(now + interval),
+        Err(error) if error.is_unavailable() => Err(error),
+        Err(error) => {
+            *outcome = Err(error);
+            Ok(now)
+        }
+    }
+}
+
+/// Buries processes whose heartbeat has aged, and takes over claims that belong to nobody.
+async fn bury_silent(store: &Store, session: &mut Session<'_>, duties: &Duties) -> Result<(), Error> {
+    let buried = in_time(session.prune(duties.settings.alive_threshold, Some(duties.process_id))).await?;
+    if !buried.is_empty() {
+        tracing::warn!(size = buried.len(), "prune_processes");
+    }
+    for buried in buried {
+        settle(store, session, buried).await?;
+    }
+    let orphans = in_time(session.recover_orphans(ORPHAN_INTERRUPTIONS)).await?;
+    settle(store, session, orphans).await
+}
+
+/// Sweeps limits and batches.
+async fn sweep(store: &Store, session: &mut Session<'_>) -> Result<(), Error> {
+    let swept = in_time(session.sweep_limits()).await?;
+    if swept.released > 0 || swept.reclaimed > 0 {
+        tracing::info!(
+            keys = swept.keys,
+            released = swept.released,
+            reclaimed = swept.reclaimed,
+            "release_many_blocked"
+        );
+    }
+    store.wake(swept.queues);
+    store.wake(in_time(session.sweep_batches()).await?);
     Ok(())
 }
 

@@ -4,7 +4,7 @@ use super::identity::host_identity;
 use super::link::{Link, in_time, within};
 use super::stop::Stop;
 use gritstone_store::{NewProcess, Settings, Store};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// A process in the list.
 #[derive(Debug, Clone)]
@@ -12,6 +12,8 @@ pub(super) struct Registration {
     pub(super) process_id: i64,
     pub(super) name: String,
     pub(super) settings: Settings,
+    /// Before the row was written: what others count from is not earlier.
+    pub(super) since: Instant,
 }
 
 /// What to register.
@@ -26,8 +28,13 @@ pub(super) struct Application {
 /// How long a stopping process tries to leave the list while the database is away.
 const LEAVE_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// How long a registration that is under way when its process is told to stop may still take: given up, it might leave a row
+/// behind that nobody takes off the list.
+const REGISTER_TIMEOUT: Duration = Duration::from_secs(2);
+
 impl Application {
-    /// Registers, waiting for the database as long as it takes. None when told to stop meanwhile.
+    /// Registers, waiting for the database as long as it takes. None when told to stop before that; told to stop while the
+    /// row is being written, it may still be, for its owner to leave again.
     pub(super) async fn register(&self, store: &Store, stop: &Stop) -> Option<Registration> {
         let mut link = Link::new(store, self.kind);
         let process = NewProcess {
@@ -41,23 +48,31 @@ impl Application {
             max_interruptions: self.max_interruptions,
         };
         loop {
+            if stop.is_requested() {
+                return None;
+            }
             let attempt = async {
                 let session = link.session().await?;
                 let settings = in_time(session.settings()).await?;
-                Ok((in_time(session.register(&process)).await?, settings))
+                let since = Instant::now();
+                Ok((in_time(session.register(&process)).await?, settings, since))
+            };
+            let given_up = async {
+                stop.requested().await;
+                tokio::time::sleep(REGISTER_TIMEOUT).await;
             };
             tokio::select! {
                 biased;
-                () = stop.requested() => return None,
+                () = given_up => return None,
                 result = attempt => match result {
-                    Ok((registered, settings)) => {
+                    Ok((registered, settings, since)) => {
                         link.answered();
                         let process_id = registered.process_id;
                         tracing::info!(
                             kind = self.kind, process_id, name = process.name, pid = process.pid, hostname = process.hostname,
                             "register_process"
                         );
-                        return Some(Registration { process_id, name: process.name, settings });
+                        return Some(Registration { process_id, name: process.name, settings, since });
                     }
                     Err(error) => {
                         tokio::select! {

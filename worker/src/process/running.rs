@@ -14,6 +14,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::Notify;
+use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
 
 /// The jobs that a worker is running, and what running them needs.
@@ -23,12 +24,20 @@ pub(super) struct Running {
     job_timeout: Option<Duration>,
     finisher: Finisher,
     /// By claim. The token ends that job alone.
-    jobs: Mutex<HashMap<i64, CancellationToken>>,
+    jobs: Mutex<HashMap<i64, Handle>>,
     /// Rung whenever a slot becomes free.
     pub(super) freed: Notify,
     pub(super) done: AtomicU64,
     pub(super) failed: AtomicU64,
     pub(super) busy_micros: AtomicU64,
+}
+
+/// What a running job can be ended by.
+struct Handle {
+    /// Tells its handler.
+    cancel: CancellationToken,
+    /// Drops it.
+    task: AbortHandle,
 }
 
 impl Running {
@@ -51,7 +60,7 @@ impl Running {
         }
     }
 
-    fn jobs(&self) -> MutexGuard<'_, HashMap<i64, CancellationToken>> {
+    fn jobs(&self) -> MutexGuard<'_, HashMap<i64, Handle>> {
         self.jobs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -65,19 +74,32 @@ impl Running {
         self.jobs().keys().copied().collect()
     }
 
+    /// Waits until the end of every run so far is written.
+    pub(super) async fn flush(&self) {
+        self.finisher.flush().await;
+    }
+
     /// Ends the jobs of these claims.
     pub(super) fn cancel(&self, claims: &[i64]) {
         let jobs = self.jobs();
-        for token in claims.iter().filter_map(|claim| jobs.get(claim)) {
-            token.cancel();
+        for job in claims.iter().filter_map(|claim| jobs.get(claim)) {
+            job.cancel.cancel();
         }
     }
 
     /// Ends all jobs.
     pub(super) fn cancel_all(&self) {
-        for token in self.jobs().values() {
-            token.cancel();
+        for job in self.jobs().values() {
+            job.cancel.cancel();
         }
+    }
+
+    /// Drops the jobs that did not end when told to: nothing more is written for them.
+    pub(super) fn drop_all(&self) {
+        for (_, job) in self.jobs().drain() {
+            job.task.abort();
+        }
+        self.freed.notify_waiters();
     }
 
     /// Waits until fewer than `most` jobs are running.
@@ -96,16 +118,18 @@ impl Running {
 
     /// Starts a job.
     pub(super) fn start(self: &Arc<Self>, claimed: ClaimedJob) {
-        let token = CancellationToken::new();
-        self.jobs().insert(claimed.claim_id, token.clone());
+        let cancel = CancellationToken::new();
+        let (claim_id, token) = (claimed.claim_id, cancel.clone());
         let running = Arc::clone(self);
-        tokio::spawn(async move {
-            let claim_id = claimed.claim_id;
+        // Held until it is in the list, so that it can't be taken off before.
+        let mut jobs = self.jobs();
+        let task = tokio::spawn(async move {
             let finish = running.run(claimed, token).await;
             running.finisher.send(finish).await;
             running.jobs().remove(&claim_id);
             running.freed.notify_waiters();
         });
+        jobs.insert(claim_id, Handle { cancel, task: task.abort_handle() });
     }
 
     async fn run(&self, claimed: ClaimedJob, cancel: CancellationToken) -> Finish {

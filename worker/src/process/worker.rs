@@ -19,6 +19,9 @@ const KILL_GRACE: Duration = Duration::from_secs(5);
 /// How long a stopping worker tries to write how its jobs ended while the database is away.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How long a stopping worker waits for a claim that is under way.
+const CLAIM_TIMEOUT: Duration = Duration::from_secs(2);
+
 /// A worker process, or one of several inside a process.
 pub struct Worker {
     store: Store,
@@ -83,36 +86,61 @@ impl Worker {
         );
         let mut claiming = tokio::spawn(claiming.run(claiming_stop.clone()));
 
+        let mut claiming_ended = false;
         let lost = tokio::select! {
+            biased;
             () = stop.requested() => None,
             lost = &mut heart => Some(lost.unwrap_or(Lost::Contact)),
-            // It ends by itself only when it panicked; a new life starts it again.
-            _ = &mut claiming => Some(Lost::Contact),
+            ended = &mut claiming => {
+                claiming_ended = true;
+                // It ends by itself only by a panic; a new life starts it again.
+                tracing::error!(process_id = registration.process_id, error = ?ended.err(), "thread_error");
+                Some(Lost::Contact)
+            }
         };
         claiming_stop.gracefully();
-        let _ = claiming.await;
+        if lost.is_some() {
+            // At once: others may be given these jobs soon, and a claim under way can take longer than that.
+            running.cancel_all();
+        }
+        if !claiming_ended && tokio::time::timeout(CLAIM_TIMEOUT, &mut claiming).await.is_err() {
+            // A claim that the database is still thinking about: deregistration gives back what it may yet get.
+            claiming.abort();
+        }
         drop(listening);
-        match lost {
-            None => self.drain(&running, stop).await,
-            Some(lost) => {
-                tracing::error!(
-                    process_id = registration.process_id,
-                    ?lost,
-                    "others take this process for dead; ending its jobs"
-                );
-                running.cancel_all();
-            }
-        }
-        let _ = tokio::time::timeout(KILL_GRACE * 2, running.below(1)).await;
-        if tokio::time::timeout(FLUSH_TIMEOUT, finisher.flush()).await.is_err() {
-            tracing::warn!(
-                "the database stayed away; jobs that ended meanwhile count as interrupted and will run again"
+        let lost = match lost {
+            None => tokio::select! {
+                () = self.drain(&running, stop) => None,
+                lost = &mut heart => Some(lost.unwrap_or(Lost::Contact)),
+            },
+            lost => lost,
+        };
+        if let Some(lost) = lost {
+            tracing::error!(
+                process_id = registration.process_id,
+                ?lost,
+                "others take this process for dead; ending its jobs"
             );
+            running.cancel_all();
         }
+        let grace = heart::grace(registration.settings.alive_threshold).min(KILL_GRACE * 2);
+        if tokio::time::timeout(grace, running.below(1)).await.is_err() {
+            tracing::error!(jobs = running.count(), "these jobs did not end when told to; dropping them");
+            running.drop_all();
+        }
+        let written = tokio::time::timeout(FLUSH_TIMEOUT, finisher.flush()).await.is_ok();
         drop((running, finisher));
         writing.abort();
         heart.abort();
-        registration.leave(&self.store).await;
+        if written {
+            registration.leave(&self.store).await;
+        } else {
+            // Leaving would give back, as if they had never run, jobs whose ends are not written.
+            tracing::warn!(
+                process_id = registration.process_id,
+                "the database stayed away; jobs that ended meanwhile count as interrupted and will run again"
+            );
+        }
         tracing::info!(process_id = registration.process_id, name = registration.name, "shutdown_process");
     }
 

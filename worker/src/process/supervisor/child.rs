@@ -5,6 +5,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::time::Duration;
 use tokio::process::Command;
 
 /// The variable that tells a child under which supervisor it is listed.
@@ -26,6 +27,10 @@ pub(super) struct Exit {
     pub(super) pid: Option<u32>,
     pub(super) how: String,
 }
+
+/// A child that stops at once still ends its handlers, writes down how they ended and leaves the list, each with a time limit of
+/// its own. One that takes longer than all of these together is stuck, or frozen.
+const STUCK_AFTER: Duration = Duration::from_secs(60);
 
 impl ChildCommand {
     /// Starts the child and waits for its end, passing on both stages of stopping.
@@ -67,6 +72,10 @@ impl ChildCommand {
                     insisted = true;
                     signal(Signal::SIGQUIT);
                 }
+                () = tokio::time::sleep(STUCK_AFTER), if insisted => {
+                    tracing::error!(pid, "a child that was told to stop at once is still there; killing it");
+                    signal(Signal::SIGKILL);
+                }
             }
         }
     }
@@ -76,7 +85,7 @@ impl ChildCommand {
 const PARENT_PID: &str = "GRITSTONE_PARENT_PID";
 
 /// How often a child looks whether its parent is still there.
-const PARENT_INTERVAL: std::time::Duration = std::time::Duration::from_millis(500);
+const PARENT_INTERVAL: Duration = Duration::from_millis(500);
 
 /// In a child: stops gracefully when the supervisor that started this process is gone.
 pub(crate) fn follow_parent(stop: &Stop) {

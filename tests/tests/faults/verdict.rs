@@ -1,0 +1,112 @@
+//! What must hold when everything is over.
+
+use gritstone_tests::rig::{Run, Site};
+use std::collections::HashMap;
+
+/// What was found.
+#[derive(Debug, Default)]
+pub struct Tally {
+    pub jobs: usize,
+    pub runs: usize,
+    /// Runs beyond each job's first.
+    pub extra_runs: usize,
+    /// Interruptions recorded. More than extra runs when a claim was taken away before its handler had begun.
+    pub interruptions: u32,
+    /// Jobs out of interruptions, each with its error.
+    pub failed: Vec<(String, String)>,
+}
+
+/// A job as the database has it.
+struct Row {
+    finished: bool,
+    /// Rows in the tables of all states but finished.
+    executions: u32,
+    interruptions: u32,
+    error: String,
+}
+
+const STATES: [&str; 5] = ["ready", "scheduled", "claimed", "blocked", "failed"];
+
+/// Checks every job against the ledger: in one state, over, run to its end, each extra run explained by a recorded
+/// interruption, no two runs at once; and nothing left behind.
+///
+/// # Panics
+/// When any of that doesn't hold, with all that is wrong.
+pub async fn check(site: &Site, jobs: &[String]) -> Tally {
+    let rows = rows(site).await;
+    let runs = site.ledger.runs_by_job();
+    let mut wrong = Vec::new();
+    let mut tally = Tally { jobs: jobs.len(), ..Tally::default() };
+    if rows.len() != jobs.len() {
+        wrong.push(format!("{} jobs were enqueued, {} are in the database", jobs.len(), rows.len()));
+    }
+    for job in jobs {
+        let Some(row) = rows.get(job) else {
+            wrong.push(format!("{job} is gone"));
+            continue;
+        };
+        let runs = runs.get(job).map_or(&[][..], Vec::as_slice);
+        wrong.extend(faults(row, runs).into_iter().map(|fault| format!("{job} {fault}: {runs:?}")));
+        tally.runs += runs.len();
+        tally.extra_runs += runs.len().saturating_sub(1);
+        tally.interruptions += row.interruptions;
+        if !row.finished {
+            tally.failed.push((job.clone(), row.error.clone()));
+        }
+    }
+    for table in ["claimed_executions", "processes"] {
+        let left = site.count(table).await;
+        if left > 0 {
+            wrong.push(format!("{left} rows are left in {table}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{} faults:\n{}", wrong.len(), wrong[..wrong.len().min(20)].join("\n"));
+    tally
+}
+
+/// What is wrong with one job.
+fn faults(row: &Row, runs: &[Run]) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let states = row.executions + u32::from(row.finished);
+    if states != 1 {
+        wrong.push(format!("is in {states} states"));
+    }
+    let died = ["ProcessExitError", "ProcessPrunedError"].iter().any(|name| row.error.contains(name));
+    match (row.finished, row.error.is_empty()) {
+        (true, _) if !runs.iter().any(|run| run.ended) => {
+            wrong.push("is finished, and no run of it came to its end".into())
+        }
+        (false, true) => wrong.push("is not over".into()),
+        (false, false) if !died => wrong.push(format!("failed: {}", row.error)),
+        _ => {}
+    }
+    if runs.len().saturating_sub(1) > row.interruptions as usize {
+        wrong.push(format!("ran {} times with {} interruptions", runs.len(), row.interruptions));
+    }
+    if runs.windows(2).any(|pair| pair[0].overlaps(&pair[1])) {
+        wrong.push("ran twice at once".into());
+    }
+    wrong
+}
+
+async fn rows(site: &Site) -> HashMap<String, Row> {
+    let counts =
+        STATES.map(|state| format!("(select count(*) from solid_queue_{state}_executions e where e.job_id = j.id)"));
+    let sql = format!(
+        "select j.active_job_id, case when j.finished_at is null then 0 else 1 end, {}, coalesce(g.interruptions, 0), f.error \
+         from solid_queue_jobs j left join gritstone_jobs g on g.job_id = j.id \
+         left join solid_queue_failed_executions f on f.job_id = j.id",
+        counts.join(" + ")
+    );
+    let rows = site.rows(&sql).await.into_iter().map(|row| {
+        let number = |text: &str| text.parse::<u32>().unwrap_or_else(|error| panic!("{text}: {error}"));
+        let read = Row {
+            finished: row[1] == "1",
+            executions: number(&row[2]),
+            interruptions: number(&row[3]),
+            error: row[4].clone(),
+        };
+        (row[0].clone(), read)
+    });
+    rows.collect()
+}
