@@ -1,0 +1,121 @@
+//! `kill -9` of one process, and who notices.
+
+use gritstone_tests::rig::{Crew, Signal, Site, processes, until, until_within};
+use gritstone_tests::servers::Engine;
+use serde_json::json;
+use std::time::Duration;
+
+/// Recovery by proof of death takes two seconds and a restart; a busy machine takes longer. Silence would take two minutes.
+const SOON: Duration = Duration::from_secs(30);
+
+async fn gone(pid: i32) {
+    until(&format!("process {pid} is gone"), async || (!processes::is_alive(pid)).then_some(())).await;
+}
+
+async fn interruptions(site: &Site) -> i64 {
+    site.int("select coalesce(sum(interruptions), 0) from gritstone_jobs").await
+}
+
+async fn a_killed_worker_is_replaced_and_its_jobs_run_again(engine: Engine) {
+    let site = Site::new(engine, &Crew::default()).await;
+    let job = site.enqueue_one(vec![json!(1.0)]).await;
+    let mut supervisor = site.start("fork");
+    let killed = site.listed("Worker", 1).await[0];
+    site.begun(1).await;
+    processes::send(killed, Signal::SIGKILL);
+    until_within(SOON, "the job runs again", async || (site.ledger.runs_of(&job).len() == 2).then_some(())).await;
+    site.finished(1).await;
+    assert_ne!(site.listed("Worker", 1).await, [killed]);
+    assert_eq!(interruptions(&site).await, 1);
+    let runs = site.ledger.runs_of(&job);
+    assert!(runs[0].is_open() && !runs[0].overlaps(&runs[1]) && runs[1].interruptions == 1, "{runs:?}");
+    assert!(supervisor.stop().await.success());
+    assert_eq!(site.count("processes").await, 0);
+}
+
+async fn a_killed_dispatcher_is_replaced(engine: Engine) {
+    let site = Site::new(engine, &Crew::default()).await;
+    let mut supervisor = site.start("fork");
+    let killed = site.listed("Dispatcher", 1).await[0];
+    processes::send(killed, Signal::SIGKILL);
+    until_within(SOON, "another dispatcher is listed", async || {
+        let rows = site.rows("select pid from solid_queue_processes where kind = 'Dispatcher'").await;
+        (rows.len() == 1 && rows[0][0] != killed.to_string()).then_some(())
+    })
+    .await;
+    assert!(supervisor.stop().await.success());
+}
+
+async fn children_of_a_killed_supervisor_finish_their_jobs_and_stop(engine: Engine) {
+    let site = Site::new(engine, &Crew::default()).await;
+    let job = site.enqueue_one(vec![json!(1.5)]).await;
+    let mut supervisor = site.start("fork");
+    let children = [site.listed("Worker", 1).await[0], site.listed("Dispatcher", 1).await[0]];
+    site.begun(1).await;
+    supervisor.kill().await;
+    for child in children {
+        gone(child).await;
+    }
+    let runs = site.ledger.runs_of(&job);
+    assert!(runs.len() == 1 && runs[0].ended, "{runs:?}");
+    assert_eq!(interruptions(&site).await, 0);
+    assert_eq!(site.listed("%", 1).await, [supervisor.pid()], "its row is stale, and the only one");
+
+    let mut next = site.start("fork");
+    until_within(SOON, "the next supervisor has pruned it", async || {
+        let sql = format!("select count(*) from solid_queue_processes where pid = {}", supervisor.pid());
+        (site.int(&sql).await == 0).then_some(())
+    })
+    .await;
+    assert!(next.stop().await.success());
+}
+
+async fn a_new_start_buries_its_dead_predecessor(engine: Engine) {
+    let site = Site::new(engine, &Crew::default()).await;
+    let job = site.enqueue_one(vec![json!(3.0)]).await;
+    site.start("async").kill_after(&site).await;
+    assert_eq!(site.listed("%", 3).await.len(), 3, "nobody was there to take the dead off the list");
+    let mut next = site.start("async");
+    until_within(SOON, "the job runs again", async || (site.ledger.runs_of(&job).len() == 2).then_some(())).await;
+    site.finished(1).await;
+    assert_eq!(interruptions(&site).await, 1);
+    assert!(next.stop().await.success());
+    assert_eq!(site.count("processes").await, 0);
+}
+
+/// Kills once a run has begun.
+trait KillAfter {
+    async fn kill_after(self, site: &Site);
+}
+
+impl KillAfter for gritstone_tests::rig::Running {
+    async fn kill_after(mut self, site: &Site) {
+        site.begun(1).await;
+        self.kill().await;
+    }
+}
+
+async fn handlers_and_what_they_started_die_with_a_killed_worker(engine: Engine) {
+    let site = Site::new(engine, &Crew::default()).await;
+    for manner in ["obedient", "stubborn", "grandchild"] {
+        site.enqueue_one(vec![json!(600), json!(manner)]).await;
+    }
+    let mut worker = site.work();
+    site.begun(3).await;
+    let grandchild =
+        until("the grandchild has begun", async || site.ledger.runs().iter().find_map(|run| run.grandchild)).await;
+    let handlers: Vec<i32> = site.ledger.runs().iter().map(|run| run.pid).collect();
+    assert!(processes::is_alive(grandchild));
+    worker.kill().await;
+    for pid in handlers.into_iter().chain([grandchild]) {
+        gone(pid).await;
+    }
+}
+
+super::on_a_file_and_a_server!(
+    a_killed_worker_is_replaced_and_its_jobs_run_again,
+    a_killed_dispatcher_is_replaced,
+    children_of_a_killed_supervisor_finish_their_jobs_and_stop,
+    a_new_start_buries_its_dead_predecessor,
+    handlers_and_what_they_started_die_with_a_killed_worker,
+);
