@@ -26,20 +26,13 @@ conformance!(
 
 fn callbacks() -> BatchCallbacks {
     let callback = |class: &str| Some(NewJob::new(class, vec![json!(1)]).on("callbacks").priority(3));
-    BatchCallbacks {
-        on_finish: callback("Finish"),
-        on_success: callback("Success"),
-        on_failure: callback("Failure"),
-    }
+    BatchCallbacks { on_finish: callback("Finish"), on_success: callback("Success"), on_failure: callback("Failure") }
 }
 
 /// A started batch of so many jobs.
 async fn batch(session: &mut Session<'_>, members: usize) -> BatchRef {
-    let new = NewBatch {
-        description: Some("import".into()),
-        metadata: Some(json!({"by": "joe"})),
-        callbacks: callbacks(),
-    };
+    let new =
+        NewBatch { description: Some("import".into()), metadata: Some(json!({"by": "joe"})), callbacks: callbacks() };
     let batch = session.create_batch(&new).await.unwrap();
     session.enqueue(&vec![member(&batch); members]).await.unwrap();
     session.start_batch(batch.id).await.unwrap();

@@ -60,7 +60,8 @@ async fn a_job_that_is_dispatched_at_the_same_time_gives_its_slot_back(db: Db) {
         let later = db.store.enqueue(&[limited().after(Duration::from_secs(600))]).await.unwrap();
         db.let_time_pass().await;
         let store = db.store.clone();
-        let dispatcher = tokio::spawn(async move { store.connect().await.unwrap().dispatch_due(5, true).await.unwrap() });
+        let dispatcher =
+            tokio::spawn(async move { store.connect().await.unwrap().dispatch_due(5, true).await.unwrap() });
         let mut session = db.session().await;
         let discarded = session.discard(&[later[0].job_id]).await.unwrap();
         dispatcher.await.unwrap();

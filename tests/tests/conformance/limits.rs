@@ -83,7 +83,10 @@ async fn a_limit_lets_as_many_run_as_it_says(db: Db) {
 async fn a_group_lends_its_limit_to_its_keys(db: Db) {
     let mut session = db.session().await;
     session.declare_limit("accounts", Limit { to: 2, ..Limit::default() }).await.unwrap();
-    session.declare_limit("accounts/7", Limit { to: 1, on_conflict: OnConflict::Discard, ..Limit::default() }).await.unwrap();
+    session
+        .declare_limit("accounts/7", Limit { to: 1, on_conflict: OnConflict::Discard, ..Limit::default() })
+        .await
+        .unwrap();
     let under = |key: &str| job().limited(UseLimit { key: key.into(), declare: None });
     let jobs = [vec![under("accounts/6"); 3], vec![under("accounts/7"); 2]].concat();
     let expected = [Placed::Ready, Placed::Ready, Placed::Blocked, Placed::Ready, Placed::Discarded];
@@ -129,7 +132,8 @@ async fn scheduled_jobs_meet_their_limit_when_due(db: Db) {
 }
 
 async fn slots_are_handed_on_by_priority(db: Db) {
-    let jobs = [blocked("k"), blocked("k").priority(5), blocked("k").priority(-5).on("urgent"), blocked("k").priority(5)];
+    let jobs =
+        [blocked("k"), blocked("k").priority(5), blocked("k").priority(-5).on("urgent"), blocked("k").priority(5)];
     let enqueued = db.store.enqueue(&jobs).await.unwrap();
     let process = start(&db).await;
     let mut session = db.session().await;

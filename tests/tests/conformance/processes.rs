@@ -151,11 +151,8 @@ async fn orphans_are_recovered(db: Db) {
     assert_eq!(session.recover_orphans(3).await.unwrap(), gritstone_store::Buried::default());
     let claimed = claim_any(&mut session, process, 5).await;
     db.run("delete from solid_queue_processes").await;
-    db.run(&format!(
-        "update solid_queue_claimed_executions set process_id = null where id = {}",
-        claimed[2].claim_id
-    ))
-    .await;
+    db.run(&format!("update solid_queue_claimed_executions set process_id = null where id = {}", claimed[2].claim_id))
+        .await;
     let back = session.recover_orphans(1).await.unwrap();
     assert_eq!(back.interrupted.len(), 3);
     let process = start(&db).await;

@@ -28,6 +28,25 @@ impl Db {
         Db { store, engine, database }
     }
 
+    /// A database into which Rails loaded its schema, and nothing of ours.
+    pub async fn rails(engine: Engine) -> Db {
+        let db = Db::empty(engine).await;
+        let schema = match engine {
+            Engine::Sqlite => include_str!("../../../fixtures/rails/schema.sqlite.sql"),
+            Engine::Server(Server::Postgres) => include_str!("../../../fixtures/rails/schema.postgres.sql"),
+            Engine::Server(_) => include_str!("../../../fixtures/rails/schema.mysql.sql"),
+        };
+        // MariaDB doesn't know MySQL's default collation.
+        let schema = match engine {
+            Engine::Server(Server::MariaDb) => schema.replace("utf8mb4_0900_ai_ci", "utf8mb4_unicode_ci"),
+            _ => schema.to_owned(),
+        };
+        let keys_off = if db.is_mysql() { "set foreign_key_checks = 0; " } else { "" };
+        db.run(&format!("{keys_off}{schema}")).await;
+        db.run("insert into schema_migrations values ('1')").await;
+        db
+    }
+
     pub fn url(&self) -> &str {
         &self.database.url
     }

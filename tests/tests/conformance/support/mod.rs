@@ -1,11 +1,13 @@
 //! What the cases stand on: a migrated database of their own, shorthand for jobs and processes, and raw SQL to look at what
 //! was written.
 
+mod catalogue;
 mod crash;
 mod db;
 mod raw;
 mod short;
 
+pub use catalogue::catalogue;
 pub use crash::polled;
 pub use db::Db;
 pub use raw::Raw;
