@@ -122,7 +122,7 @@ fn from_mysql(number: u16, text: String) -> Error {
     match number {
         1205 | 1213 | 1020 => Error::Conflict(text),
         1021 | 1114 | 1290 | 1792 | 1836 | 3100 | 1028 => Error::Unwritable(text),
-        1146 | 1054 | 1049 => Error::Schema(text),
+        1146 | 1054 => Error::Schema(text),
         1044 | 1045 | 1142 | 1143 | 1227 => Error::Denied(text),
         1264 | 1366 | 1406 | 1452 | 1048 | 1265 | 1292 | 3140 | 1105 | 1153 | 1267 | 1300 | 3854 => Error::Data(text),
         1040 | 1053 | 1152 | 1158..=1161 | 1184 | 1203 | 1226 | 1317 | 1927 | 2006 | 2013 | 3169 => {

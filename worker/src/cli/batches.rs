@@ -3,7 +3,7 @@
 use super::Global;
 use super::database::{Queue, with_queue};
 use super::exit::Exit;
-use super::output::{self, Align, Table, clean, one_line, when};
+use super::output::{self, Align, Table, clean, one_line, when, when_briefly};
 use gritstone_store::BatchState;
 use jiff::Timestamp;
 use serde_json::json;
@@ -76,7 +76,7 @@ impl List {
                 batch.total_jobs.to_string(),
                 batch.pending_jobs.to_string(),
                 batch.failed_jobs.to_string(),
-                when(batch.created_at, now),
+                when_briefly(batch.created_at, now),
                 one_line(&batch.description.unwrap_or_default(), 80),
             ]);
         }

@@ -13,6 +13,11 @@ pub(super) fn address(global: &Global) -> Result<DatabaseUrl, Exit> {
     let url =
         DatabaseUrl::parse(&global.database).map_err(|error| Exit::Usage(format!("{}: {error}", origin(global))))?;
     if let DatabaseUrl::Sqlite { path, .. } = &url
+        && path.is_dir()
+    {
+        return Err(Exit::Refused(format!("{url} is a folder: name a file in it, such as {url}/gritstone.db")));
+    }
+    if let DatabaseUrl::Sqlite { path, .. } = &url
         && let Some(folder) = path.parent()
         && folder != Path::new("")
         && !folder.is_dir()
@@ -103,7 +108,9 @@ impl Queue {
 pub(super) async fn wait_until_usable(store: &Store, stop: &Stop) -> Result<bool, Exit> {
     let mut patience = Patience::default();
     loop {
-        match store.check_schema().await {
+        // Not through the pool: where a server is down it only says, after ten seconds, that no connection became free.
+        let looked = async { store.connect().await?.check_schema().await };
+        match looked.await {
             Ok(()) => return Ok(true),
             Err(error @ (Error::Unavailable(_) | Error::Conflict(_) | Error::Schema(_))) => {
                 if !patience.wait(store, &error, stop).await {

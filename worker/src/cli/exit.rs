@@ -94,6 +94,13 @@ fn advice(error: &Error) -> &'static str {
         Error::Denied(_) => {
             "Grant this user the rights on the tables, or use another user in --database (or DATABASE_URL)."
         }
+        Error::Other(text) if text.contains("SQLSTATE 3D000") || text.contains("error 1049") => {
+            "Create that database first (CREATE DATABASE ...), or name another one in --database (or DATABASE_URL)."
+        }
+        Error::Other(text) if text.contains("SQLSTATE 28") => {
+            "See that the user and the password in --database (or DATABASE_URL) are right."
+        }
+        Error::Other(text) if text.contains("SQLite result 26") => "Name another file in --database (or DATABASE_URL).",
         _ => "",
     }
 }

@@ -4,7 +4,7 @@ use super::{BATCH, Filter};
 use crate::cli::Global;
 use crate::cli::database::{Queue, with_queue};
 use crate::cli::exit::Exit;
-use crate::cli::output::{self, Align, Table, count, one_line, when};
+use crate::cli::output::{self, Align, Table, count, one_line, when_briefly};
 use gritstone_store::{JobState, JobView};
 use jiff::Timestamp;
 use std::io::Write as _;
@@ -130,7 +130,7 @@ fn table(jobs: &[JobView], with_header: bool, now: Timestamp) -> Table {
             job.queue.clone(),
             job.class.clone(),
             job.priority.to_string(),
-            when(job.created_at, now),
+            when_briefly(job.created_at, now),
             detail(job, now),
         ]);
     }
@@ -139,7 +139,7 @@ fn table(jobs: &[JobView], with_header: bool, now: Timestamp) -> Table {
 
 /// What matters about a job in its state.
 fn detail(job: &JobView, now: Timestamp) -> String {
-    let at = |time: Option<Timestamp>| time.map(|time| when(time, now)).unwrap_or_default();
+    let at = |time: Option<Timestamp>| time.map(|time| when_briefly(time, now)).unwrap_or_default();
     match job.state {
         JobState::Failed => job
             .error

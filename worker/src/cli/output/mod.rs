@@ -10,7 +10,7 @@ mod time;
 pub(super) use progress::Progress;
 pub(super) use table::{Align, Table};
 pub(super) use text::{clean, count, one_line};
-pub(super) use time::{age, when};
+pub(super) use time::{age, when, when_briefly};
 
 use super::exit::Exit;
 use serde::Serialize;

@@ -10,8 +10,8 @@ impl Progress {
     /// Of so many, or of nobody knows how many.
     pub(crate) fn new(total: Option<u64>, what: &'static str) -> Self {
         let (bar, template) = match total {
-            Some(total) => (ProgressBar::new(total), "{msg} {wide_bar} {human_pos}/{human_len} {per_sec} {eta}"),
-            None => (ProgressBar::new_spinner(), "{msg} {spinner} {human_pos} {per_sec}"),
+            Some(total) => (ProgressBar::new(total), "{msg} {wide_bar} {human_pos}/{human_len} {eta}"),
+            None => (ProgressBar::new_spinner(), "{msg} {spinner} {human_pos}"),
         };
         // The template is right, or a test would have failed; a bar of another look is no reason to stop.
         let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());

@@ -1,8 +1,8 @@
-//! Tables for people, as wide as their terminal; for a pipe plain columns, nothing wrapped.
+//! Tables for people: plain columns, wrapped to fit a terminal, for a pipe a line a row.
 
 use super::text::clean;
 use crate::cli::exit::Exit;
-use comfy_table::{Cell, CellAlignment, ContentArrangement, presets};
+use comfy_table::{Cell, CellAlignment, ColumnConstraint, ContentArrangement, Width, presets};
 use std::io::{IsTerminal as _, Write as _};
 
 /// To which side a column's cells go.
@@ -18,8 +18,20 @@ pub(crate) enum Align {
 pub(crate) struct Table {
     inner: comfy_table::Table,
     aligns: Vec<Align>,
-    plain: bool,
 }
+
+/// How wide stdout is, if it is a terminal.
+pub(crate) fn terminal_width() -> Option<u16> {
+    // A terminal that doesn't know its size (a serial line, a recorder) says 0 or nothing.
+    let known = terminal_size::terminal_size().map(|(width, _)| width.0).filter(|width| *width > 0);
+    std::io::stdout().is_terminal().then(|| known.unwrap_or(USUAL))
+}
+
+/// As wide as terminals have always been.
+const USUAL: u16 = 80;
+
+/// What comfy-table adds to a cell.
+const PADDING: u16 = 2;
 
 /// The narrowest terminal that a table is made to fit.
 const NARROWEST: u16 = 40;
@@ -27,25 +39,24 @@ const NARROWEST: u16 = 40;
 impl Table {
     /// A table for stdout.
     pub(crate) fn new(columns: &[(&str, Align)]) -> Self {
-        let terminal = std::io::stdout().is_terminal();
-        let width = terminal_size::terminal_size().map(|(width, _)| width.0);
-        Self::of_width(columns, width.filter(|_| terminal))
+        Self::of_width(columns, terminal_width())
     }
 
     fn of_width(columns: &[(&str, Align)], width: Option<u16>) -> Self {
         let mut inner = comfy_table::Table::new();
+        inner.load_style(presets::NOTHING);
         match width {
-            Some(width) => inner
-                .load_style(presets::UTF8_FULL_CONDENSED)
-                .set_content_arrangement(ContentArrangement::Dynamic)
-                .set_width(width.max(NARROWEST)),
-            None => inner.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled),
+            Some(width) => inner.set_content_arrangement(ContentArrangement::Dynamic).set_width(width.max(NARROWEST)),
+            None => inner.set_content_arrangement(ContentArrangement::Disabled),
         };
         let aligns = columns.iter().map(|(_, align)| *align).collect();
-        let mut table = Table { inner, aligns, plain: width.is_none() };
+        let mut table = Table { inner, aligns };
         let header = columns.iter().map(|(name, _)| (*name).to_owned()).collect::<Vec<_>>();
         if header.iter().any(|name| !name.is_empty()) {
+            let widths: Vec<u16> = header.iter().map(|name| name.chars().count() as u16 + PADDING).collect();
             table.inner.set_header(table.cells(header));
+            let least = |width| ColumnConstraint::LowerBoundary(Width::Fixed(width));
+            table.inner.set_constraints(widths.into_iter().map(least));
         }
         table
     }
@@ -78,7 +89,7 @@ impl Table {
     fn lines(&self) -> Vec<String> {
         // Without a border the first column needs no margin, the last one no padding.
         let plain = |line: String| line.strip_prefix(' ').unwrap_or(&line).trim_end().to_owned();
-        self.inner.lines().map(|line| if self.plain { plain(line) } else { line }).collect()
+        self.inner.lines().map(plain).collect()
     }
 }
 

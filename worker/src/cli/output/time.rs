@@ -1,5 +1,6 @@
 //! Moments for people: RFC 3339 in UTC, and how long ago that is.
 
+use super::table::terminal_width;
 use jiff::Timestamp;
 
 /// `2026-01-02T03:04:05Z (5m ago)`, or `(in 5m)`.
@@ -11,6 +12,20 @@ pub(crate) fn when(time: Timestamp, now: Timestamp) -> String {
     };
     format!("{} ({relation})", time.strftime("%Y-%m-%dT%H:%M:%SZ"))
 }
+
+/// The same for a column of a table: on a narrow terminal only how long ago it is.
+pub(crate) fn when_briefly(time: Timestamp, now: Timestamp) -> String {
+    let whole = when(time, now);
+    match terminal_width() {
+        Some(..WIDE) => {
+            whole.split_once('(').map(|(_, relation)| relation.trim_end_matches(')').to_owned()).unwrap_or(whole)
+        }
+        _ => whole,
+    }
+}
+
+/// A terminal that has room for whole moments in tables.
+const WIDE: u16 = 140;
 
 /// So many seconds in the largest unit that fits twice: `90s`, `5m`, `3h`, `12d`.
 pub(crate) fn age(seconds: u64) -> String {
