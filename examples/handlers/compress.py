@@ -14,16 +14,16 @@ import tempfile
 
 def compress(source, target):
     """Writes target whole or not at all, and twice the same: a run may be cut short and followed by another."""
-    os.makedirs(os.path.dirname(target), exist_ok=True)
-    half = tempfile.NamedTemporaryFile(dir=os.path.dirname(target), suffix=".half", delete=False)
-    try:
-        with half, open(source, "rb") as content:
-            with gzip.GzipFile(filename="", mode="wb", fileobj=half, mtime=0) as compressed:
+    with open(source, "rb") as content:
+        os.makedirs(os.path.dirname(target), exist_ok=True)
+        half = tempfile.NamedTemporaryFile(dir=os.path.dirname(target), suffix=".half", delete=False)
+        try:
+            with half, gzip.GzipFile(filename="", mode="wb", fileobj=half, mtime=0) as compressed:
                 shutil.copyfileobj(content, compressed)
-        os.replace(half.name, target)
-    except BaseException:
-        os.unlink(half.name)
-        raise
+            os.replace(half.name, target)
+        except BaseException:
+            os.unlink(half.name)
+            raise
 
 
 def run(job):
@@ -31,9 +31,9 @@ def run(job):
     try:
         source, target = job["arguments"]
         compress(source, target)
-    except FileNotFoundError as error:
+    except (FileNotFoundError, NotADirectoryError) as error:
         # It won't come back by trying again.
-        return {"outcome": "fail", "error": {"exception_class": "FileNotFoundError", "message": str(error)}}
+        return {"outcome": "fail", "error": {"exception_class": type(error).__name__, "message": str(error)}}
     except Exception as error:
         return {"outcome": "retry", "error": {"exception_class": type(error).__name__, "message": str(error)}}
     return {"outcome": "done"}
