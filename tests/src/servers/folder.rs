@@ -1,7 +1,7 @@
 //! The folder that a server lives in: its data, its log.
 
 use std::fs::{self, File};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -65,6 +65,12 @@ fn root() -> Result<PathBuf> {
     let root = std::env::temp_dir().join(format!("gritstone-tests-{}", Uid::effective()));
     if !root.is_dir() {
         make(&root)?;
+    }
+    // The name can be guessed, and the system's temporary folder is everyone's.
+    let owner = root.metadata().map_err(ServerError::io(format!("looking at {}", root.display())))?.uid();
+    if owner != Uid::effective().as_raw() {
+        let theirs = std::io::Error::other(format!("it is user {owner}'s: remove it, or set TMPDIR to another folder"));
+        return Err(ServerError::Io { doing: format!("using {}", root.display()), source: theirs });
     }
     root.canonicalize().map_err(ServerError::io(format!("finding {}", root.display())))
 }

@@ -31,6 +31,8 @@ impl Guard {
             .arg(orphaned.as_str().trim_start_matches("SIG"))
             .args(command)
             .current_dir(folder)
+            // MariaDB, starting, removes what looks like a temporary table of its past: another server's, if they shared a folder.
+            .env("TMPDIR", folder)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())

@@ -168,6 +168,7 @@ impl PrivateServer {
         let output = tokio::process::Command::new(&line[0])
             .args(&line[1..])
             .current_dir(self.folder.path())
+            .env("TMPDIR", self.folder.path())
             .stdin(Stdio::null())
             .kill_on_drop(true)
             .output()
