@@ -120,7 +120,8 @@ fn from_sqlstate(code: &str, text: String) -> Error {
 /// MySQL's and MariaDB's error numbers.
 fn from_mysql(number: u16, text: String) -> Error {
     match number {
-        1205 | 1213 | 1020 => Error::Conflict(text),
+        // 1467: MariaDB, when the lock that it met a deadlock over was that of an auto-increment.
+        1205 | 1213 | 1020 | 1467 => Error::Conflict(text),
         1021 | 1114 | 1290 | 1792 | 1836 | 3100 | 1028 => Error::Unwritable(text),
         1146 | 1054 => Error::Schema(text),
         1044 | 1045 | 1142 | 1143 | 1227 => Error::Denied(text),

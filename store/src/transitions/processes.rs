@@ -384,6 +384,9 @@ impl Session<'_> {
 
     /// Buries the processes whose heartbeat is older than `threshold` (Rails' own: five minutes), but `except`.
     ///
+    /// One that registered before the threshold was last changed may go by the old one, which was five minutes at most: it gets
+    /// that long.
+    ///
     /// # Errors
     /// Those of the database. What was buried before stays so.
     pub async fn prune(&mut self, threshold: Duration, except: Option<i64>) -> Result<Vec<Buried>, Error> {
@@ -391,12 +394,13 @@ impl Session<'_> {
             .query(
                 "select p.id, p.last_heartbeat_at from solid_queue_processes p \
                  left join gritstone_processes g on g.process_id = p.id \
-                 where p.last_heartbeat_at <= ? and (g.process_id is not null or p.last_heartbeat_at <= ?) and p.id <> ? \
+                 where p.last_heartbeat_at <= ? and p.id <> ? and (p.last_heartbeat_at <= ? or (g.process_id is not null \
+                 and not exists (select 1 from gritstone_settings s where s.name = 'alive_threshold_ms' and s.updated_at > p.created_at))) \
                  order by p.id limit 50",
                 &[
                     Value::now_minus(threshold),
-                    Value::now_minus(RAILS_ALIVE_THRESHOLD.max(threshold)),
                     except.unwrap_or(0).into(),
+                    Value::now_minus(RAILS_ALIVE_THRESHOLD.max(threshold)),
                 ],
             )
             .await?;

@@ -78,7 +78,10 @@ impl Session<'_> {
     /// # Errors
     /// Those of the database; then none was written.
     pub async fn write_settings(&mut self, settings: &Settings) -> Result<(), Error> {
-        if self.settings().await? == *settings {
+        let before = self.settings().await?.to_rows();
+        // Only what changes: how old a row is says who may not know of it yet.
+        let changed: Vec<_> = settings.to_rows().into_iter().filter(|row| !before.contains(row)).collect();
+        if changed.is_empty() {
             return Ok(());
         }
         let sql = format!(
@@ -88,8 +91,8 @@ impl Session<'_> {
         transaction!(
             self,
             async {
-                for (name, value) in settings.to_rows() {
-                    self.execute(&sql, &[name.into(), value.into(), Value::NOW]).await?;
+                for (name, value) in &changed {
+                    self.execute(&sql, &[(*name).into(), value.into(), Value::NOW]).await?;
                 }
                 Ok(())
             }

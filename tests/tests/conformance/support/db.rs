@@ -133,8 +133,8 @@ impl Db {
         self.run(&format!("update solid_queue_scheduled_executions set scheduled_at = {past}")).await;
     }
 
-    /// Sessions of others on this database; SQLite has no such list.
-    pub async fn sessions(&self, raw: &mut Raw) -> i64 {
+    /// Sessions on this database; SQLite has no such list.
+    async fn sessions(&self, raw: &mut Raw) -> i64 {
         match self.engine {
             Engine::Sqlite => 0,
             Engine::Server(Server::Postgres) => {
@@ -150,9 +150,10 @@ impl Db {
         }
     }
 
-    /// Waits until no more than `most` sessions are left: what an abandoned one was doing is then undone or done.
-    pub async fn wait_for_sessions(&self, raw: &mut Raw, most: i64) {
-        while self.sessions(raw).await > most {
+    /// Waits until `raw` is the only session left: what an abandoned one was doing is then undone or done. The store's
+    /// pool must not have been used.
+    pub async fn wait_to_be_alone(&self, raw: &mut Raw) {
+        while self.sessions(raw).await > 1 {
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
         if self.is_sqlite() {

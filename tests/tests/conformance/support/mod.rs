@@ -1,13 +1,17 @@
 //! What the cases stand on: a migrated database of their own, shorthand for jobs and processes, and raw SQL to look at what
 //! was written.
 
+mod actor;
 mod catalogue;
+mod check;
 mod crash;
 mod db;
 mod raw;
 mod short;
 
+pub use actor::Actor;
 pub use catalogue::catalogue;
+pub use check::{check_moment, run_to_the_end, sweep_and_check};
 pub use crash::polled;
 pub use db::Db;
 pub use raw::Raw;
