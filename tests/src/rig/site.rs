@@ -134,8 +134,24 @@ impl Site {
         self.enqueue_all([arguments]).await.remove(0)
     }
 
+    /// The same, before all others in the queue.
+    ///
+    /// # Panics
+    /// When the database refuses.
+    pub async fn enqueue_first(&self, arguments: Vec<Value>) -> String {
+        self.enqueue_jobs(&[NewJob::new("Work", arguments).priority(-1)]).await.remove(0)
+    }
+
     async fn enqueue_all(&self, arguments: impl IntoIterator<Item = Vec<Value>>) -> Vec<String> {
         let jobs: Vec<NewJob> = arguments.into_iter().map(|arguments| NewJob::new("Work", arguments)).collect();
+        self.enqueue_jobs(&jobs).await
+    }
+
+    /// Enqueues any jobs for the handler; their ids.
+    ///
+    /// # Panics
+    /// When the database refuses.
+    pub async fn enqueue_jobs(&self, jobs: &[NewJob]) -> Vec<String> {
         let mut ids = Vec::new();
         for batch in jobs.chunks(500) {
             ids.extend(self.store.enqueue(batch).await.expect("the jobs").into_iter().map(|job| job.id));

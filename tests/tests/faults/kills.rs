@@ -2,11 +2,13 @@
 
 use crate::fleet::{Aim, Fleet};
 use crate::verdict;
+use gritstone_store::{Limit, NewJob, UseLimit};
 use gritstone_tests::rig::{Crew, Site, until, until_within};
 use gritstone_tests::servers::{Engine, Server};
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom as _;
 use rand::{Rng as _, SeedableRng as _};
+use serde_json::json;
 use std::time::{Duration, Instant};
 
 /// So many kills; `GRITSTONE_FAULT_KILLS` says otherwise.
@@ -29,6 +31,24 @@ fn aims(kills: usize, random: &mut StdRng) -> Vec<Aim> {
     aims
 }
 
+/// Jobs of 5 to 50 ms: eight in ten due at once, one due within seconds, one under a limit that it shares with others.
+fn mixed(jobs: usize, random: &mut StdRng) -> Vec<NewJob> {
+    let limit = Limit { to: verdict::LIMIT, ..Limit::default() };
+    let mut job = |number: usize| {
+        let seconds: f64 = random.random_range(0.005..0.05);
+        let job = NewJob::new("Work", vec![json!(seconds)]);
+        match number % 10 {
+            0 => job.after(Duration::from_millis(random.random_range(0..5_000))),
+            1 => {
+                let key = format!("Work/{}", random.random_range(0..jobs.div_ceil(200)));
+                job.limited(UseLimit { key, declare: Some(limit) })
+            }
+            _ => job,
+        }
+    };
+    (0..jobs).map(&mut job).collect()
+}
+
 async fn no_kill_loses_a_job_or_runs_one_unaccounted_for(engine: Engine) {
     let kills = variable("GRITSTONE_FAULT_KILLS").unwrap_or(KILLS);
     let jobs = variable("GRITSTONE_FAULT_JOBS").unwrap_or(kills * JOBS_PER_KILL);
@@ -38,8 +58,7 @@ async fn no_kill_loses_a_job_or_runs_one_unaccounted_for(engine: Engine) {
 
     let began = Instant::now();
     let site = Site::new(engine, &Crew { threads: 4, ..Crew::default() }).await;
-    let seconds: Vec<f64> = (0..jobs).map(|_| random.random_range(0.005..0.05)).collect();
-    let ids = site.enqueue(&seconds).await;
+    let ids = site.enqueue_jobs(&mixed(jobs, &mut random)).await;
     let mut fleet = Fleet::start(&site);
     let aims = aims(kills, &mut random);
     let (mut hits, mut hit_jobs) = (0, 0);

@@ -23,7 +23,12 @@ struct Row {
     executions: u32,
     interruptions: u32,
     error: String,
+    /// Empty when it has no limit.
+    key: String,
 }
+
+/// How many jobs may run at a time that share a key.
+pub const LIMIT: u32 = 2;
 
 const STATES: [&str; 5] = ["ready", "scheduled", "claimed", "blocked", "failed"];
 
@@ -53,6 +58,12 @@ pub async fn check(site: &Site, jobs: &[String]) -> Tally {
         if !row.finished {
             tally.failed.push((job.clone(), row.error.clone()));
         }
+    }
+    wrong.extend(crowds(&rows, &site.ledger.runs()));
+    let slots = "select count(*) from solid_queue_semaphores";
+    let free = format!("{slots} where value = {LIMIT}");
+    if site.int(slots).await != site.int(&free).await {
+        wrong.push(format!("slots are held by nobody: {:?}", site.rows("select * from solid_queue_semaphores").await));
     }
     for table in ["claimed_executions", "processes"] {
         let left = site.count(table).await;
@@ -89,11 +100,31 @@ fn faults(row: &Row, runs: &[Run]) -> Vec<String> {
     wrong
 }
 
+/// Moments when more jobs with one key ran than may.
+fn crowds(rows: &HashMap<String, Row>, runs: &[Run]) -> Vec<String> {
+    let mut by_key: HashMap<&str, Vec<&Run>> = HashMap::new();
+    for run in runs {
+        if let Some(row) = rows.get(&run.job).filter(|row| !row.key.is_empty()) {
+            by_key.entry(&row.key).or_default().push(run);
+        }
+    }
+    let mut crowds = Vec::new();
+    for (key, runs) in by_key {
+        for (position, run) in runs.iter().enumerate() {
+            let beside = runs[..position].iter().filter(|earlier| earlier.overlaps(run)).count();
+            if beside >= LIMIT as usize {
+                crowds.push(format!("{key}: {run:?} began beside {beside} others"));
+            }
+        }
+    }
+    crowds
+}
+
 async fn rows(site: &Site) -> HashMap<String, Row> {
     let counts =
         STATES.map(|state| format!("(select count(*) from solid_queue_{state}_executions e where e.job_id = j.id)"));
     let sql = format!(
-        "select j.active_job_id, case when j.finished_at is null then 0 else 1 end, {}, coalesce(g.interruptions, 0), f.error \
+        "select j.active_job_id, case when j.finished_at is null then 0 else 1 end, {}, coalesce(g.interruptions, 0), f.error, j.concurrency_key \
          from solid_queue_jobs j left join gritstone_jobs g on g.job_id = j.id \
          left join solid_queue_failed_executions f on f.job_id = j.id",
         counts.join(" + ")
@@ -105,6 +136,7 @@ async fn rows(site: &Site) -> HashMap<String, Row> {
             executions: number(&row[2]),
             interruptions: number(&row[3]),
             error: row[4].clone(),
+            key: row[5].clone(),
         };
         (row[0].clone(), read)
     });

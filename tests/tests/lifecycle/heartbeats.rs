@@ -49,7 +49,47 @@ async fn a_worker_whose_row_was_deleted_ends_its_jobs_and_registers_anew(engine:
     assert!(after.len() == 1 && after != before, "{before:?} {after:?}");
 }
 
-super::on_a_file_and_a_server!(a_worker_whose_row_was_deleted_ends_its_jobs_and_registers_anew);
+async fn a_claim_that_a_worker_never_heard_of_is_run_all_the_same(engine: Engine) {
+    let site = Site::new(engine, &quick()).await;
+    let mut dispatcher = site.dispatch();
+    site.listed("Dispatcher", 1).await;
+    assert!(dispatcher.stop().await.success());
+    let mut worker = site.work();
+    site.listed("Worker", 1).await;
+    // As a server does that was frozen with the claim in its hands, and answers nobody when it goes on.
+    let pause = "insert into solid_queue_pauses (queue_name, created_at) values ('default', '2026-01-01 00:00:00')";
+    site.sql().await.run(pause).await.unwrap();
+    let job = site.enqueue_one(vec![json!(0.01)]).await;
+    let claim = "insert into solid_queue_claimed_executions (job_id, process_id, created_at) \
+                 select r.job_id, p.id, r.created_at from solid_queue_ready_executions r, solid_queue_processes p; \
+                 delete from solid_queue_ready_executions";
+    site.sql().await.run(claim).await.unwrap();
+    site.finished(1).await;
+    assert!(worker.stop().await.success());
+    assert_eq!(site.ledger.runs_of(&job).len(), 1);
+}
+
+/// Solid Queue's own threshold, five minutes, is the longest there is: so long does one get that may know no better.
+async fn a_worker_from_before_the_threshold_was_lowered_is_not_taken_for_dead(engine: Engine) {
+    let site = Site::new(engine, &Crew::default()).await;
+    let mut worker = site.work();
+    site.listed("Worker", 1).await;
+    let job = site.enqueue_one(vec![json!(8.0)]).await;
+    site.begun(1).await;
+    // Now with heartbeats of one second: the worker still has fifteen.
+    site.man(&Crew { alive_threshold: Duration::from_secs(3), ..quick() });
+    let _dispatcher = site.dispatch();
+    site.finished(1).await;
+    let runs = site.ledger.runs_of(&job);
+    assert!(runs.len() == 1 && runs[0].ended, "{runs:?}");
+    assert!(worker.stop().await.success());
+}
+
+super::on_a_file_and_a_server!(
+    a_worker_whose_row_was_deleted_ends_its_jobs_and_registers_anew,
+    a_claim_that_a_worker_never_heard_of_is_run_all_the_same,
+    a_worker_from_before_the_threshold_was_lowered_is_not_taken_for_dead,
+);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn jobs_end_before_a_frozen_server_could_give_them_to_others() {

@@ -43,6 +43,31 @@ async fn a_job_interrupted_twice_runs_alone(engine: Engine) {
     }
 }
 
+async fn a_job_that_waits_to_run_alone_is_not_interrupted_by_its_workers_death(engine: Engine) {
+    let site = Site::new(engine, &Crew::default()).await;
+    let _dispatcher = site.dispatch();
+    let job = site.enqueue_one(vec![json!(600)]).await;
+    lose_a_worker(&site, 1).await;
+    lose_a_worker(&site, 2).await;
+    let neighbour = site.enqueue_first(vec![json!(600)]).await;
+    let mut worker = site.work();
+    site.begun(3).await;
+    until("the job waits, and is listed as one that waits", async || {
+        let sql = "select count(*) from gritstone_processes where length(unstarted) > 2";
+        (site.int(sql).await == 1).then_some(())
+    })
+    .await;
+    assert_eq!(site.count("claimed_executions").await, 2);
+    worker.kill().await;
+    until("both are ready", async || (site.count("ready_executions").await == 2).then_some(())).await;
+    let interruptions = async |job: &str| {
+        let sql = "select interruptions from gritstone_jobs g join solid_queue_jobs j on j.id = g.job_id where j.active_job_id";
+        site.int(&format!("{sql} = '{job}'")).await
+    };
+    assert_eq!((interruptions(&job).await, interruptions(&neighbour).await), (2, 1));
+    assert_eq!(site.ledger.runs_of(&job).len(), 2);
+}
+
 async fn a_job_out_of_interruptions_fails(engine: Engine) {
     let site = Site::new(engine, &Crew::default()).await;
     let _dispatcher = site.dispatch();
@@ -92,6 +117,7 @@ async fn a_silent_workers_jobs_fail_as_pruned_and_it_starts_over(engine: Engine)
 
 super::on_a_file_and_a_server!(
     a_job_interrupted_twice_runs_alone,
+    a_job_that_waits_to_run_alone_is_not_interrupted_by_its_workers_death,
     a_job_out_of_interruptions_fails,
     a_dead_workers_jobs_fail_where_the_policy_says_so,
     a_silent_workers_jobs_fail_as_pruned_and_it_starts_over,

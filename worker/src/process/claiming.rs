@@ -7,7 +7,9 @@ use super::running::Running;
 use super::stop::Stop;
 use crate::execute::Handler;
 use gritstone_store::{Claim, ClaimedJob, Error, Selection, Store};
+use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
@@ -26,6 +28,8 @@ pub(super) struct Claiming {
     handler: Arc<dyn Handler>,
     running: Arc<Running>,
     process_id: i64,
+    /// A claim may have been made whose answer never came.
+    unsure: bool,
     /// Rung when someone says that there is work.
     wake: Arc<Notify>,
 }
@@ -47,6 +51,7 @@ impl Claiming {
             handler,
             running,
             process_id,
+            unsure: false,
             wake,
         }
     }
@@ -70,11 +75,11 @@ impl Claiming {
                     }
                 }
                 Err(error) => {
+                    self.unsure = true;
                     tokio::select! {
                         () = stop.requested() => return,
                         () = self.link.wait_after(&error) => {}
                     }
-                    self.recover_lost_reply(&stop).await;
                 }
             }
         }
@@ -93,6 +98,12 @@ impl Claiming {
     }
 
     async fn poll(&mut self, stop: &Stop) -> Result<Found, Error> {
+        if self.unsure || self.running.has_strays.swap(false, Ordering::Relaxed) {
+            tokio::select! {
+                () = stop.requested() => return Ok(Found::Less),
+                recovered = self.recover_lost_reply(stop) => recovered?,
+            }
+        }
         let free = (self.config.threads as usize).saturating_sub(self.running.count()) as u32;
         if free == 0 {
             return Ok(Found::Enough);
@@ -121,43 +132,66 @@ impl Claiming {
         for job in together {
             self.running.start(job);
         }
-        for job in alone {
+        if !alone.is_empty() {
+            self.start_alone(alone.into(), stop).await;
+        }
+    }
+
+    /// Starts jobs one by one, each when nothing else runs. Until then they are listed as not started: a worker's death while they
+    /// wait is none of theirs. A stop leaves their claims to deregistration, which gives them back.
+    async fn start_alone(&mut self, mut waiting: VecDeque<ClaimedJob>, stop: &Stop) {
+        if self.running.count() > 0 || waiting.len() > 1 {
+            // One that is not listed merely counts as started.
+            let _ = self.list_unstarted(&waiting).await;
+        }
+        while let Some(job) = waiting.pop_front() {
             tracing::warn!(
                 job = job.job_id,
                 class = job.class,
                 interruptions = job.interruptions,
-                "running this job alone"
+                "a worker died with this job before; running it alone"
             );
-            // A stop while waiting leaves the claim to deregistration, which releases it.
-            for _ in 0..2 {
+            tokio::select! {
+                () = stop.requested() => return,
+                () = self.running.below(1) => {}
+            }
+            // One that runs must not be listed: its deaths would go uncounted.
+            while let Err(error) = self.list_unstarted(&waiting).await {
                 tokio::select! {
                     () = stop.requested() => return,
-                    () = self.running.below(1) => {}
-                }
-                if self.running.count() == 0 {
-                    break;
+                    () = self.link.wait_after(&error) => {}
                 }
             }
             self.running.start(job);
-            self.running.below(1).await;
+            tokio::select! {
+                () = stop.requested() => return,
+                () = self.running.below(1) => {}
+            }
         }
+    }
+
+    async fn list_unstarted(&mut self, waiting: &VecDeque<ClaimedJob>) -> Result<(), Error> {
+        let claims: Vec<i64> = waiting.iter().map(|job| job.claim_id).collect();
+        in_time(self.link.session().await?.write_unstarted(self.process_id, &claims)).await
     }
 
     /// After a broken connection: a claim may have been made although its answer never came. What we hold and don't run,
     /// we run.
-    async fn recover_lost_reply(&mut self, stop: &Stop) {
-        let held = async {
-            let session = self.link.session().await?;
-            in_time(session.claims_of(self.process_id)).await
-        };
-        if let Ok(held) = held.await {
-            let known = self.running.claims();
-            let lost: Vec<ClaimedJob> = held.into_iter().filter(|job| !known.contains(&job.claim_id)).collect();
-            if !lost.is_empty() {
-                tracing::info!(size = lost.len(), "running jobs whose claim was answered to a broken connection");
-                self.start(lost, stop).await;
-            }
+    ///
+    /// What runs is noted *before* the ends of earlier runs are flushed: a run that ends in between is either noted, or written
+    /// and so no longer held. The other way round a job could be taken for lost that had just run.
+    async fn recover_lost_reply(&mut self, stop: &Stop) -> Result<(), Error> {
+        let known = self.running.claims();
+        self.running.flush().await;
+        let session = self.link.session().await?;
+        let held = in_time(session.claims_of(self.process_id)).await?;
+        let lost: Vec<ClaimedJob> = held.into_iter().filter(|job| !known.contains(&job.claim_id)).collect();
+        self.unsure = false;
+        if !lost.is_empty() {
+            tracing::info!(size = lost.len(), "running jobs whose claim was answered to a broken connection");
+            self.start(lost, stop).await;
         }
+        Ok(())
     }
 }
 

@@ -8,6 +8,7 @@ use super::link::{Link, within};
 use super::registration::Registration;
 use super::running::Running;
 use gritstone_store::{Counters, Error, Session, Store};
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -37,6 +38,7 @@ pub(super) async fn beat(store: Store, registration: Registration, running: Opti
     let interval = settings.heartbeat_interval;
     let mut link = Link::new(&store, "heartbeat");
     let mut last_good = registration.since;
+    let mut suspects = HashSet::new();
     loop {
         tokio::time::sleep(spread(interval, rand::random())).await;
         let lifetime = settings.alive_threshold.saturating_sub(reserve(settings.alive_threshold));
@@ -46,7 +48,7 @@ pub(super) async fn beat(store: Store, registration: Registration, running: Opti
             let Some(left) = deadline.checked_duration_since(began) else { return Lost::Contact };
             let attempt = async {
                 let session = link.session().await?;
-                say(session, &registration, running.as_deref()).await
+                say(session, &registration, running.as_deref(), &mut suspects).await
             };
             match within(left.min(interval.max(Duration::from_secs(1))), attempt).await {
                 Ok(true) => {
@@ -67,7 +69,15 @@ pub(super) async fn beat(store: Store, registration: Registration, running: Opti
 }
 
 /// One heartbeat; false when the row is gone.
-async fn say(session: &mut Session<'_>, registration: &Registration, running: Option<&Running>) -> Result<bool, Error> {
+///
+/// `suspects` are the claims that were held at the last one without being run. Held for two heartbeats, such a claim was made
+/// by a statement whose sender had given it up: a server that was frozen may still carry it out when it goes on.
+async fn say(
+    session: &mut Session<'_>,
+    registration: &Registration,
+    running: Option<&Running>,
+    suspects: &mut HashSet<i64>,
+) -> Result<bool, Error> {
     let process_id = registration.process_id;
     if !session.heartbeat(process_id).await? {
         return Ok(false);
@@ -82,12 +92,17 @@ async fn say(session: &mut Session<'_>, registration: &Registration, running: Op
     let before = running.claims();
     let held = session.claim_ids_of(process_id).await?;
     // Still running after the look, and not held: not merely finished in between.
-    let lost: Vec<i64> = before.into_iter().filter(|claim| !held.contains(claim)).collect();
+    let lost: Vec<i64> = before.iter().copied().filter(|claim| !held.contains(claim)).collect();
     let still: Vec<i64> = running.claims().into_iter().filter(|claim| lost.contains(claim)).collect();
     if !still.is_empty() {
         tracing::warn!(process_id, claims = ?still, "these claims were taken away; ending their jobs");
         running.cancel(&still);
     }
+    let idle: HashSet<i64> = held.into_iter().filter(|claim| !before.contains(claim)).collect();
+    if !idle.is_disjoint(suspects) {
+        running.has_strays.store(true, Ordering::Relaxed);
+    }
+    *suspects = idle;
     Ok(true)
 }
 

@@ -124,7 +124,9 @@ fn again(
 
 /// Buries processes whose heartbeat has aged, and takes over claims that belong to nobody.
 async fn bury_silent(store: &Store, session: &mut Session<'_>, duties: &Duties) -> Result<(), Error> {
-    let buried = in_time(session.prune(duties.settings.alive_threshold, Some(duties.process_id))).await?;
+    // As it is now: it may have been raised since this process started.
+    let threshold = in_time(session.settings()).await?.alive_threshold;
+    let buried = in_time(session.prune(threshold, Some(duties.process_id))).await?;
     if !buried.is_empty() {
         tracing::warn!(size = buried.len(), "prune_processes");
     }

@@ -47,15 +47,27 @@ impl Application {
             identity: host_identity(),
             max_interruptions: self.max_interruptions,
         };
+        let since = Instant::now();
+        let mut tried = false;
         loop {
             if stop.is_requested() {
                 return None;
             }
             let attempt = async {
                 let session = link.session().await?;
-                let settings = in_time(session.settings()).await?;
-                let since = Instant::now();
-                Ok((in_time(session.register(&process)).await?, settings, since))
+                let process_id = match tried {
+                    // The answer to an earlier try may have been lost.
+                    true => in_time(session.processes()).await?.iter().find(|p| p.name == process.name).map(|p| p.id),
+                    false => None,
+                };
+                tried = true;
+                let process_id = match process_id {
+                    Some(process_id) => process_id,
+                    None => in_time(session.register(&process)).await?.process_id,
+                };
+                // Read after the row is there: a change that comes later is one that this process may not know of, and its
+                // row shows that.
+                Ok((process_id, in_time(session.settings()).await?))
             };
             let given_up = async {
                 stop.requested().await;
@@ -65,9 +77,8 @@ impl Application {
                 biased;
                 () = given_up => return None,
                 result = attempt => match result {
-                    Ok((registered, settings, since)) => {
+                    Ok((process_id, settings)) => {
                         link.answered();
-                        let process_id = registered.process_id;
                         tracing::info!(
                             kind = self.kind, process_id, name = process.name, pid = process.pid, hostname = process.hostname,
                             "register_process"

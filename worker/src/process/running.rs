@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::Notify;
@@ -30,6 +30,8 @@ pub(super) struct Running {
     pub(super) done: AtomicU64,
     pub(super) failed: AtomicU64,
     pub(super) busy_micros: AtomicU64,
+    /// Claims are held that nobody runs; the claiming loop is to look.
+    pub(super) has_strays: AtomicBool,
 }
 
 /// What a running job can be ended by.
@@ -57,6 +59,7 @@ impl Running {
             done: AtomicU64::new(0),
             failed: AtomicU64::new(0),
             busy_micros: AtomicU64::new(0),
+            has_strays: AtomicBool::new(false),
         }
     }
 
