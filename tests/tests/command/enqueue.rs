@@ -43,7 +43,8 @@ async fn lines_become_jobs_and_options_are_their_defaults() {
 #[tokio::test]
 async fn a_line_is_enqueued_while_stdin_stays_open() {
     let home = Home::new();
-    let mut child = home.command(&["enqueue"]).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let mut child =
+        home.command(&["enqueue"]).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     let mut stdin = child.stdin.take().unwrap();
     stdin.write_all(b"{\"class\": \"A\"}\n").unwrap();
     until("the line is a job", async || home.state(1).await.filter(|state| *state == JobState::Ready)).await;

@@ -17,7 +17,8 @@ fn a_dry_run_changes_nothing() {
 #[test]
 fn two_at_once_are_safe() {
     let home = Home::empty();
-    let mut others: Vec<_> = (0..4).map(|_| home.command(&["migrate"]).stdout(Stdio::null()).spawn().unwrap()).collect();
+    let mut others: Vec<_> =
+        (0..4).map(|_| home.command(&["migrate"]).stdout(Stdio::null()).spawn().unwrap()).collect();
     assert!(others.iter_mut().all(|other| other.wait().unwrap().success()));
     home.run(&["queues", "list"]).ok();
 }

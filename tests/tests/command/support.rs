@@ -174,7 +174,7 @@ impl Ran {
         Ran::new(command.output().unwrap())
     }
 
-    fn new(output: std::process::Output) -> Ran {
+    pub fn new(output: std::process::Output) -> Ran {
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
         Ran { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
     }

@@ -10,6 +10,10 @@ use std::time::Duration;
 
 /// The database that is meant. Looks at nothing but whether a SQLite file has a folder.
 pub(super) fn address(global: &Global) -> Result<DatabaseUrl, Exit> {
+    if global.database.trim().is_empty() {
+        let origin = origin(global);
+        return Err(Exit::Usage(format!("{origin} is empty: unset it for sqlite://gritstone.db, or name a database")));
+    }
     let url =
         DatabaseUrl::parse(&global.database).map_err(|error| Exit::Usage(format!("{}: {error}", origin(global))))?;
     if let DatabaseUrl::Sqlite { path, .. } = &url

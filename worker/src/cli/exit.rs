@@ -126,6 +126,10 @@ impl From<EnqueueError> for Exit {
     fn from(error: EnqueueError) -> Self {
         match error {
             EnqueueError::Store(error) => match Exit::from(error) {
+                Exit::Refused(text) if text.contains("too long for column 'arguments'") => Exit::Refused(format!(
+                    "the job was not enqueued: {text}\n  MySQL keeps at most 65,535 bytes of a job: keep large arguments elsewhere, and \
+                     enqueue where they are."
+                )),
                 Exit::Refused(text) => Exit::Refused(format!("the job was not enqueued: {text}")),
                 other => other,
             },

@@ -41,13 +41,15 @@ struct Cli {
     command: Command,
 }
 
+const EVERYWHERE: &str = "Options of every subcommand";
+
 /// Options of every subcommand.
 #[derive(Debug, clap::Args)]
 struct Global {
     /// The queue's database: postgres://, mysql:// or sqlite://, also as Rails writes them
     #[arg(
         long,
-        global = true,
+        global = true, help_heading = EVERYWHERE,
         env = "DATABASE_URL",
         hide_env_values = true,
         default_value = "sqlite://gritstone.db",
@@ -55,13 +57,13 @@ struct Global {
     )]
     database: String,
     /// Print JSON instead of tables
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = EVERYWHERE)]
     json: bool,
     /// What to log to stderr: error, warn, info, debug, trace, or a filter such as gritstone=debug
-    #[arg(long, global = true, env = "GRITSTONE_LOG", default_value = "info", value_name = "FILTER")]
+    #[arg(long, global = true, help_heading = EVERYWHERE, env = "GRITSTONE_LOG", default_value = "info", value_name = "FILTER")]
     log: String,
     /// How to log: plain or json
-    #[arg(long, global = true, env = "GRITSTONE_LOG_FORMAT", default_value = "plain", value_name = "FORMAT")]
+    #[arg(long, global = true, help_heading = EVERYWHERE, env = "GRITSTONE_LOG_FORMAT", default_value = "plain", value_name = "FORMAT")]
     log_format: logging::Format,
 }
 

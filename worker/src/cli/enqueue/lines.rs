@@ -4,6 +4,7 @@ use super::{BATCH, Enqueue, as_list, due, print};
 use crate::cli::Global;
 use crate::cli::database::Queue;
 use crate::cli::exit::Exit;
+use crate::cli::names;
 use crate::cli::output::{self, count};
 use gritstone_crds::{Duration, nearest};
 use gritstone_store::{NewJob, UseLimit};
@@ -21,7 +22,7 @@ struct Line {
     args: Value,
     queue: Option<String>,
     priority: Option<i32>,
-    at: Option<Timestamp>,
+    at: Option<String>,
     #[serde(rename = "in")]
     in_: Option<Duration>,
     id: Option<String>,
@@ -65,18 +66,16 @@ impl Enqueue {
             let parsed = line.map_err(|error| error.to_string()).and_then(|line| Ok((line.len(), self.parse(&line)?)));
             match parsed {
                 Ok((bytes, job)) => {
+                    if job.as_ref().and_then(|job| job.id.as_ref()).is_some_and(|id| batch.has(id)) {
+                        // One transaction takes each id once; the second one finds the first and says so.
+                        batch.write(queue, number, global).await?;
+                    }
                     batch.jobs.extend(job);
                     batch.bytes += bytes;
                 }
                 Err(what) => {
                     batch.write(queue, number, global).await?;
-                    let enqueued = count(batch.enqueued, "job");
-                    return Err(Exit::Refused(format!(
-                        "line {}: {what}\n  {enqueued} of the lines before it {} enqueued: mend this line and go on from it (tail -n +{})",
-                        number + 1,
-                        if batch.enqueued == 1 { "was" } else { "were" },
-                        number + 1
-                    )));
+                    return Err(Exit::Refused(format!("line {}: {what}{}", number + 1, batch.go_on(number))));
                 }
             }
             number += 1;
@@ -115,15 +114,25 @@ impl Enqueue {
         if line.at.is_some() && line.in_.is_some() {
             return Err("`at` and `in` exclude each other".into());
         }
-        Ok(Some(self.job_of(line)))
+        let names = [
+            ("class", Some(&line.class)),
+            ("queue", line.queue.as_ref()),
+            ("id", line.id.as_ref()),
+            ("limit_key", line.limit_key.as_ref()),
+        ];
+        for (what, text) in names {
+            text.map_or(Ok(()), |text| names::check(what, text))?;
+        }
+        let at = line.at.as_deref().map(names::moment).transpose()?;
+        Ok(Some(self.job_of(line, at)))
     }
 
     /// Options of the command line are the defaults of lines.
-    fn job_of(&self, line: Line) -> NewJob {
+    fn job_of(&self, line: Line, at: Option<Timestamp>) -> NewJob {
         let mut job = NewJob::new(line.class, as_list(line.args))
             .on(line.queue.unwrap_or_else(|| self.queue.clone()))
             .priority(line.priority.unwrap_or(self.priority));
-        job.due = match (line.at, line.in_) {
+        job.due = match (at, line.in_) {
             (None, None) => due(self.at, self.in_),
             (at, in_) => due(at, in_),
         };
@@ -134,6 +143,25 @@ impl Enqueue {
 }
 
 impl Batch {
+    fn has(&self, id: &str) -> bool {
+        self.jobs.iter().any(|job| job.id.as_deref() == Some(id))
+    }
+
+    /// What to do about a wrong line, after `before` good ones.
+    fn go_on(&self, before: usize) -> String {
+        match self.enqueued {
+            0 => "\n  Nothing was enqueued.".into(),
+            1 => {
+                format!("\n  1 job before it was enqueued: mend this line and go on from it (tail -n +{}).", before + 1)
+            }
+            _ => format!(
+                "\n  {} before it were enqueued: mend this line and go on from it (tail -n +{}).",
+                count(self.enqueued, "job"),
+                before + 1
+            ),
+        }
+    }
+
     /// Enqueues what there is; `read` lines have been read by now.
     async fn write(&mut self, queue: &mut Queue, read: usize, global: &Global) -> Result<(), Exit> {
         if !self.jobs.is_empty() {

@@ -5,6 +5,7 @@ mod lines;
 use super::Global;
 use super::database::{Queue, with_queue};
 use super::exit::Exit;
+use super::names::moment;
 use super::output::{self, Progress, count};
 use gritstone_crds::Duration;
 use gritstone_store::{Due, EnqueueError, Enqueued, Limit, NewJob, Placed, UseLimit};
@@ -40,7 +41,7 @@ pub(super) struct Enqueue {
     #[arg(long, value_name = "N", default_value_t = 0, allow_negative_numbers = true)]
     priority: i32,
     /// Not before this moment, as 2026-12-01T09:00:00Z or with an offset
-    #[arg(long, value_name = "TIME", conflicts_with = "in_")]
+    #[arg(long, value_name = "TIME", conflicts_with = "in_", value_parser = moment)]
     at: Option<Timestamp>,
     /// Not before so long from now, as 90s, 5m or 1h30m
     #[arg(long = "in", id = "in_", value_name = "DURATION")]

@@ -1,0 +1,117 @@
+//! Command lines and manifests with slips.
+
+use crate::support::Home;
+
+const WORKER: &str = "\
+apiVersion: gritstone.dev/v1alpha1
+kind: QueueWorker
+metadata: {name: mail}
+spec:
+  handler: {command: {command: [./run-job]}}
+";
+
+#[test]
+fn a_misspelt_subcommand() {
+    let home = Home::empty();
+    home.run(&["jbos", "list"]).code(2).says("'jobs'");
+    home.run(&["jobs", "lst"]).code(2).says("'list'");
+}
+
+#[test]
+fn a_misspelt_option() {
+    let home = Home::empty();
+    home.run(&["jobs", "list", "--stat", "failed"]).code(2).says("'--state'");
+    home.run(&["queues", "list", "--databse", "x"]).code(2).says("'--database'");
+}
+
+#[test]
+fn an_unknown_state() {
+    let home = Home::new();
+    home.run(&["jobs", "list", "--state", "faild"])
+        .code(2)
+        .says("ready, scheduled, claimed, blocked, failed, finished")
+        .says("'failed'");
+}
+
+#[test]
+fn an_unknown_queue() {
+    let home = Home::new();
+    home.enqueue("A", 1);
+    home.run(&["jobs", "list", "--queue", "defualt"]).ok().says("there is no queue `defualt`; did you mean `default`?");
+    home.run(&["jobs", "list", "--queue", "x"]).ok().says("`gritstone queues list` shows them");
+    home.run(&["queues", "pause", "x"]).ok().prints("(no job is on it at present)");
+}
+
+#[test]
+fn an_unknown_job() {
+    let home = Home::new();
+    home.run(&["jobs", "show", "42"]).code(1).says("there is no job 42 in sqlite://");
+    home.run(&["jobs", "retry", "42"]).code(1).prints("there is no such job in sqlite://");
+    home.run(&["batches", "show", "42"]).code(1).says("there is no batch 42 in sqlite://");
+}
+
+#[test]
+fn a_state_that_can_not_be_changed_so() {
+    let home = Home::new();
+    home.run(&["jobs", "retry", "--state", "scheduled", "--all"]).code(2).says("`gritstone jobs run-now`");
+    home.run(&["jobs", "run-now", "--state", "failed", "--all"]).code(2).says("gritstone jobs retry");
+    home.run(&["jobs", "discard", "--state", "claimed", "--all"]).code(2).says("a worker is running it");
+}
+
+#[test]
+fn all_jobs_without_a_filter() {
+    let home = Home::new();
+    home.enqueue("A", 1);
+    home.run(&["jobs", "discard", "--all"]).code(2).says("--state, --queue or --class together with --all");
+    home.run(&["jobs", "discard", "--queue", "default"]).code(2).says("add --all");
+    home.run(&["jobs", "show", "1"]).ok();
+}
+
+#[test]
+fn a_misspelt_field_of_a_manifest() {
+    let home = Home::empty();
+    home.write("worker.yaml", &format!("{WORKER}  thraeds: 5\n"));
+    for arguments in [["check", "-f", "worker.yaml"], ["start", "-f", "worker.yaml"], ["work", "-f", "worker.yaml"]] {
+        home.run(&arguments).code(1).says("worker.yaml:6: spec.thraeds: unknown field; did you mean threads?");
+    }
+    assert!(!home.path("queue.db").exists());
+}
+
+#[test]
+fn a_manifest_that_is_not_there() {
+    let home = Home::empty();
+    for arguments in [["check", "-f", "x.yaml"], ["start", "-f", "x.yaml"], ["dispatch", "-f", "x.yaml"]] {
+        home.run(&arguments).code(1).says("x.yaml: does not exist");
+    }
+}
+
+#[test]
+fn manifests_with_nothing_to_start() {
+    let home = Home::empty();
+    home.write("secret.yaml", "apiVersion: v1\nkind: Secret\nmetadata: {name: a}\n");
+    home.run(&["start", "-f", "secret.yaml"]).code(1).says("there is nothing to start");
+    home.run(&["work", "-f", "secret.yaml"]).code(2).says("the files have no QueueWorker");
+}
+
+#[test]
+fn several_workers_in_one_manifest() {
+    let home = Home::empty();
+    home.write("workers.yaml", &format!("{WORKER}---\n{}", WORKER.replace("name: mail", "name: bulk")));
+    home.run(&["work", "-f", "workers.yaml"]).code(2).says("choose one with --name (mail, bulk)");
+    home.run(&["work", "-f", "workers.yaml", "--name", "mial"])
+        .code(2)
+        .says("no QueueWorker called mial; they have mail, bulk");
+}
+
+#[test]
+fn no_handler() {
+    let home = Home::empty();
+    home.run(&["start"]).code(1).says("there is nothing to run jobs with").says("gritstone start --command ./run-job");
+    assert!(!home.path("queue.db").exists());
+}
+
+#[test]
+fn a_filter_for_logs_that_can_not_be_read() {
+    let home = Home::new();
+    home.run(&["queues", "list", "--log", "a=b=c"]).ok().says("--log can't be read; logging at info");
+}

@@ -1,0 +1,167 @@
+//! Values that can't be, or are larger or stranger than usual.
+
+use crate::support::{Home, Ran};
+use gritstone_tests::servers::{Engine, Server};
+use serde_json::json;
+
+fn line(home: &Home, line: &str) -> Ran {
+    home.run_with(&["enqueue"], format!("{line}\n").as_bytes())
+}
+
+async fn jobs(home: &Home) -> usize {
+    home.run(&["jobs", "list", "--json"]).ok().json()["jobs"].as_array().unwrap().len()
+}
+
+/// A job whose only argument is a text of so many bytes.
+fn large(bytes: usize) -> String {
+    json!({"class": "Large", "args": ["x".repeat(bytes)]}).to_string()
+}
+
+#[tokio::test]
+async fn arguments_that_are_not_json() {
+    let home = Home::new();
+    home.run(&["enqueue", "A", "--args", "[1"]).code(2).says("--args is not JSON").says("'[1, \"two\"]'");
+    home.run(&["enqueue", "A", "--args", "hello"]).code(2).says("a text by itself like '\"two\"'");
+    assert_eq!(jobs(&home).await, 0);
+}
+
+#[tokio::test]
+async fn arguments_that_are_no_array() {
+    let home = Home::new();
+    home.run(&["enqueue", "A", "--args", "{\"to\": 1}"]).ok();
+    assert_eq!(home.run(&["jobs", "show", "1", "--json"]).ok().json()["envelope"]["arguments"][0]["to"], 1);
+}
+
+#[tokio::test]
+async fn an_argument_of_ten_megabytes() {
+    for engine in [Engine::Sqlite, Engine::Server(Server::Postgres)] {
+        let home = Home::on(engine).await;
+        line(&home, &large(10_000_000)).ok().says("1 job enqueued");
+        let job = home.job(1).await.unwrap();
+        assert!(job.envelope.unwrap().len() > 10_000_000);
+    }
+}
+
+#[tokio::test]
+async fn seventy_kilobytes_on_mysql() {
+    for server in [Server::MariaDb, Server::MySql] {
+        let home = Home::on(Engine::Server(server)).await;
+        line(&home, &large(70_000)).code(1).says("the job was not enqueued").says("65,535 bytes");
+        assert_eq!(jobs(&home).await, 0);
+        line(&home, &large(60_000)).ok();
+    }
+}
+
+#[tokio::test]
+async fn a_nul_in_an_argument() {
+    for engine in [Engine::Sqlite, Engine::Server(Server::Postgres), Engine::Server(Server::MariaDb)] {
+        let home = Home::on(engine).await;
+        line(&home, r#"{"class": "A", "args": ["a\u0000b"]}"#).ok();
+        assert_eq!(home.run(&["jobs", "show", "1", "--json"]).ok().json()["envelope"]["arguments"][0], "a\0b");
+    }
+}
+
+#[tokio::test]
+async fn a_queue_of_300_characters() {
+    let home = Home::new();
+    let name = "x".repeat(300);
+    home.run(&["enqueue", "A", "--queue", &name]).code(1).says("the queue has 300 characters; 255 is the most");
+    home.run(&["queues", "pause", &name]).code(2).says("the name has 300 characters; 255 is the most");
+    line(&home, &json!({"class": "A", "queue": name}).to_string()).code(1).says("line 1: the queue has 300 characters");
+    assert_eq!(jobs(&home).await, 0);
+}
+
+#[tokio::test]
+async fn a_queue_with_wildcards_of_sql() {
+    for engine in [Engine::Sqlite, Engine::Server(Server::Postgres), Engine::Server(Server::MariaDb)] {
+        let home = Home::on(engine).await;
+        for name in ["a%", "a_", "ab", "abc"] {
+            home.run(&["enqueue", "A", "--queue", name]).ok();
+        }
+        for name in ["a%", "a_"] {
+            let found = home.run(&["jobs", "list", "--queue", name, "--json"]).ok().json();
+            assert_eq!(found["jobs"].as_array().unwrap().len(), 1, "{name}");
+        }
+        home.run(&["queues", "pause", "a_"]).ok();
+        let queues = home.run(&["queues", "list", "--json"]).ok().json();
+        let paused = queues["queues"].as_array().unwrap().iter().filter(|queue| queue["paused"] == true).count();
+        assert_eq!(paused, 1);
+    }
+}
+
+#[tokio::test]
+async fn a_queue_with_a_nul() {
+    let home = Home::new();
+    line(&home, r#"{"class": "A", "queue": "a\u0000b"}"#).code(1).says("line 1: the queue contains a NUL character");
+    assert_eq!(jobs(&home).await, 0);
+}
+
+#[tokio::test]
+async fn a_queue_with_an_emoji() {
+    for engine in [Engine::Sqlite, Engine::Server(Server::Postgres), Engine::Server(Server::MariaDb)] {
+        let home = Home::on(engine).await;
+        home.run(&["enqueue", "A", "--queue", "mail 🦀"]).ok();
+        home.run(&["queues", "list"]).ok().prints("mail 🦀");
+    }
+}
+
+#[tokio::test]
+async fn a_misspelt_field_of_a_line() {
+    let home = Home::new();
+    let lines = b"{\"class\": \"A\"}\n{\"class\": \"A\", \"quue\": \"mail\"}\n";
+    let ran = home.run_with(&["enqueue"], lines).code(1).says("line 2: unknown field `quue`; did you mean `queue`?");
+    ran.says("1 job before it was enqueued: mend this line and go on from it (tail -n +2)");
+    assert_eq!(jobs(&home).await, 1);
+}
+
+#[tokio::test]
+async fn a_line_that_is_not_json() {
+    let home = Home::new();
+    line(&home, "{\"class\": \"A\"").code(1).says("line 1: EOF while parsing").says("Nothing was enqueued");
+    line(&home, "[1]").code(1).says("a line is a JSON object, such as");
+    line(&home, "{\"queue\": \"mail\"}").code(1).says("missing field `class`");
+    assert_eq!(jobs(&home).await, 0);
+}
+
+#[tokio::test]
+async fn a_line_that_is_not_utf8() {
+    let home = Home::new();
+    home.run_with(&["enqueue"], b"{\"class\": \"A\"}\n\xff\n").code(1).says("line 2: ").says("UTF-8");
+    assert_eq!(jobs(&home).await, 1);
+}
+
+#[tokio::test]
+async fn one_id_on_two_lines() {
+    let home = Home::new();
+    let ran = home.run_with(&["enqueue"], &b"{\"class\": \"A\", \"id\": \"x\"}\n".repeat(2)).ok();
+    ran.prints("x  ready").prints("x  duplicate");
+    assert_eq!(jobs(&home).await, 1);
+}
+
+#[tokio::test]
+async fn a_time_that_is_none() {
+    let home = Home::new();
+    home.run(&["enqueue", "A", "--at", "tomorrow"])
+        .code(2)
+        .says("`tomorrow` is not a time")
+        .says("2026-12-01T09:00:00Z");
+    home.run(&["enqueue", "A", "--in", "5"]).code(2).says("`5` has no unit: say 5ms or 5s");
+    home.run(&["clear", "--pause", "0.3s"]).code(2).says("has a decimal point");
+    line(&home, r#"{"class": "A", "at": "tomorrow"}"#).code(1).says("line 1: `tomorrow` is not a time");
+}
+
+#[tokio::test]
+async fn a_limit_of_none() {
+    let home = Home::new();
+    home.run(&["limits", "set", "a", "--to", "0"]).code(2).says("0 is not in 1..");
+    home.run(&["enqueue", "A", "--limit-key", "a", "--limit-to", "0"]).code(2).says("0 is not in 1..");
+}
+
+#[tokio::test]
+async fn pruning_what_is_alive() {
+    let home = Home::new();
+    home.run(&["processes", "prune", "--older-than", "10s"])
+        .code(1)
+        .says("would take live ones for dead")
+        .says("30s is the least");
+}
