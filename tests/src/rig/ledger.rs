@@ -46,8 +46,9 @@ struct Line {
 }
 
 impl Ledger {
-    pub(super) fn in_folder(folder: &Path) -> Ledger {
-        Ledger { path: folder.join("ledger") }
+    /// The ledger in this file.
+    pub fn at(path: PathBuf) -> Ledger {
+        Ledger { path }
     }
 
     pub(super) fn path(&self) -> &Path {

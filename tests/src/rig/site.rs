@@ -50,7 +50,7 @@ impl Site {
         let folder = tempfile::Builder::new().prefix("gritstone-rig-").tempdir().expect("a folder for the rig");
         let store = Store::open(&url, StoreOptions::default()).expect("a store");
         store.migrate(MigrateOptions::default()).await.expect("the tables");
-        let ledger = Ledger::in_folder(folder.path());
+        let ledger = Ledger::at(folder.path().join("ledger"));
         let site = Site { url, engine, ledger, store, _database: database, folder, started: AtomicU32::new(0) };
         site.man(crew);
         site

@@ -142,3 +142,69 @@ async fn rows(site: &Site) -> HashMap<String, Row> {
     });
     rows.collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use gritstone_tests::rig::Ledger;
+
+    /// Runs out of lines like `start 7`, of one job under the claim 7.
+    fn runs(lines: &[&str]) -> Vec<Run> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ledger");
+        let entries = lines.iter().enumerate().map(|(at, line)| {
+            let (what, claim) = line.split_once(' ').unwrap();
+            format!(r#"{{"what":"{what}","id":"job","claim":{claim},"attempt":1,"interruptions":0,"pid":1,"at":{at}}}"#)
+                + "\n"
+        });
+        std::fs::write(&path, entries.collect::<String>()).unwrap();
+        Ledger::at(path).runs()
+    }
+
+    fn finished(interruptions: u32) -> Row {
+        Row { finished: true, executions: 0, interruptions, error: String::new(), key: "key".into() }
+    }
+
+    #[test]
+    fn a_job_that_ran_once_is_in_order() {
+        assert!(faults(&finished(0), &runs(&["start 1", "tick 1", "end 1"])).is_empty());
+    }
+
+    #[test]
+    fn a_job_that_was_interrupted_and_ran_again_is_in_order() {
+        assert!(faults(&finished(1), &runs(&["start 1", "tick 1", "start 2", "end 2"])).is_empty());
+    }
+
+    #[test]
+    fn an_extra_run_that_nothing_explains_is_noticed() {
+        assert_eq!(faults(&finished(0), &runs(&["start 1", "end 1", "start 2", "end 2"])).len(), 1);
+    }
+
+    #[test]
+    fn two_runs_at_once_are_noticed() {
+        assert_eq!(faults(&finished(1), &runs(&["start 1", "start 2", "tick 1", "end 2"])).len(), 1);
+    }
+
+    #[test]
+    fn a_job_in_no_state_in_two_or_without_a_run_is_noticed() {
+        assert!(!faults(&Row { finished: false, ..finished(0) }, &[]).is_empty());
+        assert!(!faults(&Row { executions: 1, ..finished(0) }, &runs(&["start 1", "end 1"])).is_empty());
+        assert!(!faults(&finished(0), &[]).is_empty());
+    }
+
+    #[test]
+    fn a_job_that_failed_of_anything_but_its_workers_deaths_is_noticed() {
+        let failed = |error: &str| Row { finished: false, executions: 1, error: error.into(), ..finished(4) };
+        assert!(faults(&failed("SolidQueue::Processes::ProcessExitError"), &[]).is_empty());
+        assert!(!faults(&failed("Gritstone::HandlerCrashed"), &[]).is_empty());
+    }
+
+    #[test]
+    fn more_jobs_at_once_than_the_limit_allows_are_noticed() {
+        let rows = HashMap::from([("job".to_owned(), finished(9))]);
+        let two = runs(&["start 1", "start 2", "end 1", "start 3", "end 2", "end 3"]);
+        assert!(crowds(&rows, &two).is_empty());
+        let three = runs(&["start 1", "start 2", "start 3", "end 1", "end 2", "end 3"]);
+        assert_eq!(crowds(&rows, &three).len(), 1);
+    }
+}

@@ -87,7 +87,7 @@ impl Worker {
         let mut claiming = tokio::spawn(claiming.run(claiming_stop.clone()));
 
         let mut claiming_ended = false;
-        let lost = tokio::select! {
+        let mut lost = tokio::select! {
             biased;
             () = stop.requested() => None,
             lost = &mut heart => Some(lost.unwrap_or(Lost::Contact)),
@@ -99,22 +99,26 @@ impl Worker {
             }
         };
         claiming_stop.gracefully();
-        if lost.is_some() {
-            // At once: others may be given these jobs soon, and a claim under way can take longer than that.
-            running.cancel_all();
+        if lost.is_none() && !claiming_ended {
+            tokio::select! {
+                _ = &mut claiming => claiming_ended = true,
+                gone = &mut heart => lost = Some(gone.unwrap_or(Lost::Contact)),
+                () = tokio::time::sleep(CLAIM_TIMEOUT) => {}
+            }
         }
-        if !claiming_ended && tokio::time::timeout(CLAIM_TIMEOUT, &mut claiming).await.is_err() {
-            // A claim that the database is still thinking about: deregistration gives back what it may yet get.
+        if !claiming_ended {
+            // In the middle of a claim that the database is thinking about: deregistration, or who prunes this process, gives back
+            // what it may yet get.
             claiming.abort();
+            let _ = claiming.await;
         }
         drop(listening);
-        let lost = match lost {
-            None => tokio::select! {
+        if lost.is_none() {
+            lost = tokio::select! {
                 () = self.drain(&running, stop) => None,
-                lost = &mut heart => Some(lost.unwrap_or(Lost::Contact)),
-            },
-            lost => lost,
-        };
+                gone = &mut heart => Some(gone.unwrap_or(Lost::Contact)),
+            };
+        }
         if let Some(lost) = lost {
             tracing::error!(
                 process_id = registration.process_id,
