@@ -16,5 +16,6 @@ mod output;
 mod processes;
 mod queues;
 mod reference;
+mod servers;
 mod start;
 mod support;

@@ -50,6 +50,8 @@ enum Mode {
 struct Crew {
     workers: Vec<(String, QueueWorkerSpec)>,
     dispatchers: Vec<(String, DispatcherSpec)>,
+    /// Recurring tasks, which nothing here runs yet.
+    left_out: Vec<String>,
 }
 
 impl Crew {
@@ -72,6 +74,9 @@ impl Start {
         database::address(global)?;
         // Before the pidfile: its lock belongs to an open file, which would be closed.
         title::set(&format!("gritstone supervisor of {}", crew.names()), global);
+        for name in &crew.left_out {
+            tracing::warn!(name, "recurring tasks are not run yet; this one is left out");
+        }
         let _pidfile = match &self.pidfile {
             Some(path) => Some(Pidfile::take(path).map_err(|error| Exit::Refused(error.to_string()))?),
             None => None,
@@ -122,16 +127,17 @@ impl Start {
             return Ok(Crew {
                 workers: vec![(name.clone(), spec)],
                 dispatchers: vec![(name, DispatcherSpec::default())],
+                left_out: Vec::new(),
             });
         }
-        let mut crew = Crew { workers: Vec::new(), dispatchers: Vec::new() };
+        let mut crew = Crew { workers: Vec::new(), dispatchers: Vec::new(), left_out: Vec::new() };
         for manifest in manifests::read(&self.file)? {
             let name = manifests::full_name(&manifest.metadata);
             match manifest.spec {
                 Spec::QueueWorker(spec) => crew.workers.push((name, *spec)),
                 Spec::Dispatcher(spec) => crew.dispatchers.push((name, spec)),
                 Spec::RecurringTask(_) | Spec::CronSchedule(_) => {
-                    tracing::warn!(name, "recurring tasks are not run yet; this one is left out");
+                    crew.left_out.push(name);
                 }
             }
         }
