@@ -1,7 +1,7 @@
 //! The `gritstone` command: a file per subcommand.
 //!
 //! What a subcommand prints for people goes to stdout as tables, with `--json` as JSON; logs go to stderr. Errors end it
-//! with an [`Exit`], whose code is documented in `docs/reference/command.md`.
+//! with a code that is documented in `docs/reference/command.md`.
 
 mod batches;
 mod check;
@@ -18,6 +18,7 @@ mod logging;
 mod manifests;
 mod migrate;
 mod names;
+mod not_yet;
 mod one_worker;
 mod output;
 mod processes;
