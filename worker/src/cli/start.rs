@@ -2,7 +2,7 @@
 
 use super::exit::Exit;
 use super::one_worker::{OneWorker, SHUTDOWN_TIMEOUT};
-use super::{Global, database, handler, manifests, migrate, runtime, signals, title};
+use super::{Global, database, handler, manifests, migrate, not_yet, runtime, signals, title};
 use crate::execute::{Context, Handler, Job, Outcome, Report};
 use crate::process::{ChildCommand, DispatcherConfig, Pidfile, Stop, Supervisor, SupervisorConfig, WorkerConfig};
 use futures::future::BoxFuture;
@@ -71,6 +71,9 @@ impl Start {
         for (_, spec) in &crew.workers {
             handler::build(spec)?;
         }
+        for (name, spec) in &crew.workers {
+            not_yet::warn(name, spec);
+        }
         database::address(global)?;
         // Before the pidfile: its lock belongs to an open file, which would be closed.
         title::set(&format!("gritstone supervisor of {}", crew.names()), global);
@@ -100,7 +103,7 @@ impl Start {
             let config = SupervisorConfig { shutdown_timeout: self.patience(&crew).as_std(), settings };
             let mut supervisor = Supervisor::new(store, config);
             for (name, spec) in &crew.workers {
-                for _ in 0..spec.replicas.max(1) {
+                for _ in 0..spec.replicas {
                     supervisor = match self.mode {
                         Mode::Async => in_process(supervisor, spec.clone()),
                         Mode::Fork => supervisor.child(self.child(global, "work", name)?),
@@ -108,7 +111,7 @@ impl Start {
                 }
             }
             for (name, spec) in &crew.dispatchers {
-                for _ in 0..spec.replicas.max(1) {
+                for _ in 0..spec.replicas {
                     supervisor = match self.mode {
                         Mode::Async => supervisor.dispatcher(spec.into()),
                         Mode::Fork => supervisor.child(self.child(global, "dispatch", name)?),

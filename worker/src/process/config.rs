@@ -3,7 +3,7 @@
 use crate::execute::retry::{Backoff, ClassPolicy, Policy};
 use gritstone_crds::kinds::{self, DeadWorkerPolicy};
 use gritstone_crds::{DispatcherSpec, QueuePattern, QueueSelector, QueueWorkerSpec};
-use gritstone_store::{Selector, Settings};
+use gritstone_store::{Limit, OnConflict, Selector, Settings};
 use serde_json::json;
 use std::time::Duration;
 
@@ -33,6 +33,8 @@ pub struct WorkerConfig {
     pub max_interruptions: u32,
     /// How long a stopping worker lets jobs finish.
     pub drain_timeout: Duration,
+    /// Limits that it declares in the database before it claims, by group.
+    pub limits: Vec<(String, Limit)>,
 }
 
 /// How many deaths of a worker a job survives under `deadWorkerPolicy: Retry`.
@@ -60,7 +62,23 @@ impl From<&QueueWorkerSpec> for WorkerConfig {
                 DeadWorkerPolicy::Fail => 0,
             },
             drain_timeout: spec.drain_timeout.as_std(),
+            limits: spec
+                .concurrency_limits
+                .iter()
+                .map(|limit| (limit.group().to_owned(), self::limit(limit)))
+                .collect(),
         }
+    }
+}
+
+fn limit(limit: &kinds::ConcurrencyLimit) -> Limit {
+    Limit {
+        to: limit.to.max(1) as u32,
+        duration: limit.duration.as_std(),
+        on_conflict: match limit.on_conflict {
+            kinds::OnConflict::Block => OnConflict::Block,
+            kinds::OnConflict::Discard => OnConflict::Discard,
+        },
     }
 }
 

@@ -34,6 +34,7 @@ impl Dispatcher {
             supervisor_id: self.supervisor_id,
             metadata: self.config.metadata(),
             max_interruptions: 0,
+            limits: Vec::new(),
         };
         while let Some(registration) = application.register(&self.store, stop).await {
             tracing::info!(process_id = registration.process_id, name = registration.name, "start_process");

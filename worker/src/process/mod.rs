@@ -13,6 +13,7 @@ mod heart;
 mod identity;
 mod link;
 mod maintenance;
+mod notices;
 mod plan;
 mod registration;
 mod running;

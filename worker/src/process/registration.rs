@@ -3,7 +3,7 @@
 use super::identity::host_identity;
 use super::link::{Link, in_time, within};
 use super::stop::Stop;
-use gritstone_store::{NewProcess, Settings, Store};
+use gritstone_store::{Limit, NewProcess, Settings, Store};
 use std::time::{Duration, Instant};
 
 /// A process in the list.
@@ -23,6 +23,8 @@ pub(super) struct Application {
     pub(super) supervisor_id: Option<i64>,
     pub(super) metadata: serde_json::Value,
     pub(super) max_interruptions: u32,
+    /// Limits to declare before anything is claimed, by group.
+    pub(super) limits: Vec<(String, Limit)>,
 }
 
 /// How long a stopping process tries to leave the list while the database is away.
@@ -65,6 +67,9 @@ impl Application {
                     Some(process_id) => process_id,
                     None => in_time(session.register(&process)).await?.process_id,
                 };
+                for (group, limit) in &self.limits {
+                    in_time(session.declare_limit(group, *limit)).await?;
+                }
                 // Read after the row is there: a change that comes later is one that this process may not know of, and its
                 // row shows that.
                 Ok((process_id, in_time(session.settings()).await?))

@@ -1,9 +1,10 @@
 //! One job in a handler's hands: from its row to a verdict.
 
 use super::finishing::Finisher;
+use super::notices::LoggedNotices;
 use crate::execute::errors::class;
 use crate::execute::retry::{self, Policy};
-use crate::execute::{Arguments, Context, Handler, Job, JobError, Report};
+use crate::execute::{Arguments, Context, Handler, Job, JobError, Notices, Report};
 use gritstone_store::{ClaimedJob, Envelope, Finish, Verdict};
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -21,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 pub(super) struct Running {
     handler: Arc<dyn Handler>,
     policy: Policy,
+    notices: Arc<dyn Notices>,
     job_timeout: Option<Duration>,
     finisher: Finisher,
     /// By claim. The token ends that job alone.
@@ -52,6 +54,7 @@ impl Running {
         Running {
             handler,
             policy,
+            notices: Arc::new(LoggedNotices),
             job_timeout,
             finisher,
             jobs: Mutex::default(),
@@ -142,7 +145,7 @@ impl Running {
         let verdict = match self.prepare(claimed) {
             Ok(job) => {
                 let job = Arc::new(job);
-                let context = Context { cancel, notices: None };
+                let context = Context { cancel, notices: Some(Arc::clone(&self.notices)) };
                 let report = self.handler.run(Arc::clone(&job), context).await;
                 self.decide(&job, attempts, report)
             }

@@ -50,6 +50,7 @@ impl Worker {
             supervisor_id: self.supervisor_id,
             metadata: self.config.metadata(),
             max_interruptions: self.config.max_interruptions,
+            limits: self.config.limits.clone(),
         };
         while let Some(registration) = application.register(&self.store, stop).await {
             tracing::info!(process_id = registration.process_id, name = registration.name, "start_process");

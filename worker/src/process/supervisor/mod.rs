@@ -93,6 +93,7 @@ impl Supervisor {
             supervisor_id: None,
             metadata: serde_json::json!({}),
             max_interruptions: 0,
+            limits: Vec::new(),
         };
         if !write_settings(&self.store, &self.config.settings, stop).await {
             return;

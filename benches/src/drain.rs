@@ -1,0 +1,140 @@
+//! How fast a full queue is emptied.
+
+use crate::figures::print_pairs;
+use crate::server::{Bench, Queue};
+use anyhow::Result;
+use gritstone::execute::native::{JobContext, Native, Stop as JobStop};
+use gritstone::process::{Stop, Worker, WorkerConfig};
+use gritstone::store::{Selector, Store};
+use sqlx::Connection as _;
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+/// Drains a queue of no-op jobs, raw and by a worker, in turns.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Drain {
+    /// Jobs in the queue
+    #[arg(long, default_value_t = 200_000)]
+    jobs: u64,
+    /// Jobs at a time in the worker; raw SQL claims half as many at a time in each of two clients
+    #[arg(long, default_value_t = 1_000)]
+    threads: u32,
+    /// Jobs that raw SQL claims at a time
+    #[arg(long, default_value_t = 500)]
+    batch: u32,
+    /// Pairs of runs
+    #[arg(long, default_value_t = 7)]
+    pairs: u32,
+    /// Delete finished jobs instead of keeping them
+    #[arg(long)]
+    delete: bool,
+    /// Serve the queue by name instead of any queue
+    #[arg(long)]
+    named: bool,
+    /// Skip raw SQL, for a profiler
+    #[arg(long)]
+    only_ours: bool,
+    /// Print the server's own times of the statements
+    #[arg(long)]
+    statements: bool,
+}
+
+const LEFT: &str = "(select 1 from solid_queue_ready_executions limit 1) union all (select 1 from solid_queue_claimed_executions limit 1)";
+
+impl Drain {
+    pub(crate) async fn run(&self) -> Result<()> {
+        let mut bench = Bench::start().await?;
+        bench.count_statements().await?;
+        let mut pairs = Vec::new();
+        for pair in 0..self.pairs {
+            let raw = match self.only_ours {
+                true => f64::NAN,
+                false => self.jobs as f64 / self.raw(&bench.queue().await?).await?.as_secs_f64(),
+            };
+            let ours = self.jobs as f64 / self.ours(&bench.queue().await?).await?.as_secs_f64();
+            println!("pair {}: raw {raw:.0}, gritstone {ours:.0} jobs/s", pair + 1);
+            pairs.push((raw, ours));
+        }
+        let kept = if self.delete { "deleted" } else { "kept" };
+        print_pairs(
+            &format!("drain of {} no-op jobs, {kept}, threads {}, raw batch {}", self.jobs, self.threads, self.batch),
+            "jobs/s",
+            &pairs,
+        );
+        if self.statements {
+            for (calls, mean, rows, text) in bench.statements("solid_queue").await? {
+                let text: String = text.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(90).collect();
+                println!(
+                    "{calls:>8} calls, mean {mean:>9.1} µs, {:>6.1} rows a call: {text}",
+                    rows as f64 / calls as f64
+                );
+            }
+        }
+        Ok(())
+    }
+
+    async fn raw(&self, queue: &Queue) -> Result<Duration> {
+        queue.register_clients(2).await?;
+        queue.fill(self.jobs).await?;
+        let script = if self.delete { "claim_delete.sql" } else { "claim_finish.sql" };
+        queue.pgbench(script, self.batch, self.jobs / u64::from(self.batch) / 2).await
+    }
+
+    async fn ours(&self, queue: &Queue) -> Result<Duration> {
+        queue.fill(self.jobs).await?;
+        let mut settings = queue.store.session().await?.settings().await?;
+        settings.preserve_finished_jobs = !self.delete;
+        queue.store.session().await?.write_settings(&settings).await?;
+        let queues = if self.named { vec![Selector::Exact("default".into())] } else { vec![Selector::All] };
+        let url = queue.url.clone();
+        drain_with_worker(&queue.store, self.threads, queues, self.jobs, || async move {
+            let mut connection = sqlx::PgConnection::connect(&url).await?;
+            // The job is done when its claim is gone, in the transaction that marks it finished.
+            loop {
+                let left: Option<(i32,)> = sqlx::query_as(LEFT).fetch_optional(&mut connection).await?;
+                if left.is_none() {
+                    return Ok(());
+                }
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        })
+        .await
+    }
+}
+
+/// Runs a worker with a handler that does nothing until it has run all jobs and `drained` says that they are written; the time
+/// that took. The database is asked only at the end: a look at a table full of dead rows is not free.
+pub(crate) async fn drain_with_worker<F>(
+    store: &Store,
+    threads: u32,
+    queues: Vec<Selector>,
+    jobs: u64,
+    drained: impl FnOnce() -> F,
+) -> Result<Duration>
+where
+    F: Future<Output = Result<()>>,
+{
+    let ran = Arc::new(AtomicU64::new(0));
+    let counter = Arc::clone(&ran);
+    let native = Native::new().on("Hello", move |_: Vec<serde_json::Value>, _: JobContext| {
+        counter.fetch_add(1, Ordering::Relaxed);
+        async { Ok::<(), JobStop>(()) }
+    });
+    let config = WorkerConfig { threads, queues, ..WorkerConfig::default() };
+    let worker = Worker::new(store.clone(), config, Arc::new(native));
+    let stop = Stop::new();
+    let began = Instant::now();
+    let watch = async {
+        while ran.load(Ordering::Relaxed) < jobs {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        let result = drained().await;
+        let took = began.elapsed();
+        stop.gracefully();
+        result.map(|()| took)
+    };
+    let (took, ()) = tokio::join!(watch, worker.run(&stop));
+    took
+}

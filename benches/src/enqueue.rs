@@ -1,0 +1,78 @@
+//! How fast jobs are enqueued.
+
+use crate::figures::{Figures, print_pairs};
+use crate::server::{Bench, Queue};
+use anyhow::Result;
+use gritstone::store::NewJob;
+use serde_json::json;
+use std::time::{Duration, Instant};
+
+/// Enqueues in bulk, raw and by the library, in turns; then one at a time.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Enqueue {
+    /// Jobs a run
+    #[arg(long, default_value_t = 200_000)]
+    jobs: u64,
+    /// Jobs a call
+    #[arg(long, default_value_t = 500)]
+    batch: usize,
+    /// Pairs of runs
+    #[arg(long, default_value_t = 7)]
+    pairs: u32,
+    /// Single enqueues to time
+    #[arg(long, default_value_t = 2_000)]
+    singles: u32,
+}
+
+impl Enqueue {
+    pub(crate) async fn run(&self) -> Result<()> {
+        let mut bench = Bench::start().await?;
+        let mut pairs = Vec::new();
+        for _ in 0..self.pairs {
+            let queue = bench.queue().await?;
+            queue.checkpoint().await?;
+            let raw = queue.pgbench("enqueue.sql", 500, self.jobs / 500 / 2).await?;
+            let queue = bench.queue().await?;
+            queue.checkpoint().await?;
+            let ours = self.bulk(&queue).await?;
+            pairs.push((self.jobs as f64 / raw.as_secs_f64(), self.jobs as f64 / ours.as_secs_f64()));
+        }
+        print_pairs(&format!("bulk enqueue, {} jobs a call, 2 clients", self.batch), "jobs/s", &pairs);
+        let queue = bench.queue().await?;
+        let times = self.single(&queue).await?;
+        println!(
+            "single enqueue: median {:.3} ms, p99 {:.3} ms over {}",
+            times.median() * 1e3,
+            times.quantile(0.99) * 1e3,
+            self.singles
+        );
+        Ok(())
+    }
+
+    async fn bulk(&self, queue: &Queue) -> Result<Duration> {
+        let batch = vec![NewJob::new("Hello", vec![json!(1), json!("two")]); self.batch];
+        let calls = self.jobs / self.batch as u64 / 2;
+        let began = Instant::now();
+        let client = async || -> Result<()> {
+            for _ in 0..calls {
+                queue.store.enqueue(&batch).await?;
+            }
+            Ok(())
+        };
+        let (a, b) = futures::join!(client(), client());
+        a?;
+        b?;
+        Ok(began.elapsed())
+    }
+
+    async fn single(&self, queue: &Queue) -> Result<Figures> {
+        let job = NewJob::new("Hello", vec![json!(1), json!("two")]);
+        let mut times = Vec::new();
+        for _ in 0..self.singles {
+            let began = Instant::now();
+            queue.store.enqueue(std::slice::from_ref(&job)).await?;
+            times.push(began.elapsed().as_secs_f64());
+        }
+        Ok(Figures::new(times))
+    }
+}

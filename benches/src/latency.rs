@@ -1,0 +1,76 @@
+//! From the commit of an enqueue to the start of its handler.
+
+use crate::figures::Figures;
+use crate::server::Bench;
+use anyhow::Result;
+use gritstone::execute::native::{JobContext, Native, Stop as JobStop};
+use gritstone::process::{Stop, Worker, WorkerConfig};
+use gritstone::store::NewJob;
+use serde_json::json;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+/// Enqueues at random moments and times how long each job waits for its handler.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Latency {
+    /// Arrivals
+    #[arg(long, default_value_t = 1_000)]
+    arrivals: u32,
+    /// The longest pause between two, in milliseconds
+    #[arg(long, default_value_t = 40)]
+    pause: u64,
+}
+
+impl Latency {
+    pub(crate) async fn run(&self) -> Result<()> {
+        let mut bench = Bench::start().await?;
+        let queue = bench.queue().await?;
+        let waits: Arc<Mutex<Vec<f64>>> = Arc::default();
+        let committed: Arc<Mutex<Vec<Instant>>> = Arc::default();
+        let native = {
+            let (waits, committed) = (Arc::clone(&waits), Arc::clone(&committed));
+            Native::new().on("Hello", move |(index,): (usize,), _: JobContext| {
+                let now = Instant::now();
+                let (waits, committed) = (Arc::clone(&waits), Arc::clone(&committed));
+                async move {
+                    // The handler may start before the enqueuer has been told of its own commit: no wait at all.
+                    let at = committed.lock().ok().and_then(|times| times.get(index).copied());
+                    if let Ok(mut waits) = waits.lock() {
+                        waits.push(at.map_or(0.0, |at| now.saturating_duration_since(at).as_secs_f64()));
+                    }
+                    Ok::<(), JobStop>(())
+                }
+            })
+        };
+        let stop = Stop::new();
+        let worker = Worker::new(queue.store.clone(), WorkerConfig::default(), Arc::new(native));
+        // Another store: in the same one the worker would be woken without the database's help.
+        let elsewhere = gritstone::store::Store::open(&queue.url, Default::default())?;
+        let arrivals = async {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            for index in 0..self.arrivals as usize {
+                elsewhere.enqueue(&[NewJob::new("Hello", vec![json!(index)])]).await?;
+                if let Ok(mut committed) = committed.lock() {
+                    committed.push(Instant::now());
+                }
+                tokio::time::sleep(Duration::from_millis(rand::random_range(0..=self.pause))).await;
+            }
+            while waits.lock().map_or(0, |waits| waits.len()) < self.arrivals as usize {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            stop.gracefully();
+            anyhow::Ok(())
+        };
+        let (done, ()) = tokio::join!(arrivals, worker.run(&stop));
+        done?;
+        let waits = Figures::new(waits.lock().map(|waits| waits.clone()).unwrap_or_default());
+        println!(
+            "commit to handler start, {} arrivals: p50 {:.2} ms, p99 {:.2} ms, max {:.2} ms",
+            self.arrivals,
+            waits.median() * 1e3,
+            waits.quantile(0.99) * 1e3,
+            waits.max() * 1e3
+        );
+        Ok(())
+    }
+}

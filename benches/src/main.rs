@@ -1,0 +1,51 @@
+//! What is measured: Gritstone beside raw SQL on the same server, in the same run, in alternating pairs.
+//!
+//! `cargo run --release -p gritstone-benches -- drain` starts a PostgreSQL of its own in a temporary folder, with every
+//! commit on the disk. See `benches/README.md`.
+
+mod claim;
+mod drain;
+mod enqueue;
+mod figures;
+mod latency;
+mod others;
+mod resident;
+mod server;
+
+use clap::{Parser, Subcommand};
+
+/// Measures Gritstone against raw SQL.
+#[derive(Debug, Parser)]
+struct Cli {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// Jobs drained a second, by native handlers that do nothing, counted at durable completion
+    Drain(drain::Drain),
+    /// What a claim costs the server, with an empty and with a long queue
+    Claim(claim::Claim),
+    /// Jobs enqueued a second, in bulk, and the time of a single one
+    Enqueue(enqueue::Enqueue),
+    /// From the commit of an enqueue to the start of its handler, on an idle worker
+    Latency(latency::Latency),
+    /// The same drain and enqueue on MariaDB, MySQL or SQLite
+    Others(others::Others),
+    /// Memory of an idle worker, and the time from its start to its first claim
+    Resident(resident::Resident),
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    gritstone::execute::launcher::intercept();
+    match Cli::parse().what {
+        What::Drain(bench) => bench.run().await,
+        What::Claim(bench) => bench.run().await,
+        What::Enqueue(bench) => bench.run().await,
+        What::Latency(bench) => bench.run().await,
+        What::Others(bench) => bench.run().await,
+        What::Resident(bench) => bench.run().await,
+    }
+}

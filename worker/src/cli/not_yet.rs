@@ -1,0 +1,16 @@
+//! What a manifest may say and this program doesn't act on yet: said aloud, instead of left to be found out.
+
+use gritstone_crds::QueueWorkerSpec;
+
+/// Logs a warning for each field of the worker `name` that has no effect.
+pub(super) fn warn(name: &str, spec: &QueueWorkerSpec) {
+    let fields = [
+        ("hooks", !spec.hooks.is_empty()),
+        ("classDefaults", !spec.class_defaults.is_empty()),
+        ("prefetch", spec.prefetch.is_some_and(|prefetch| prefetch > 0)),
+        ("allowCommands", spec.allow_commands),
+    ];
+    for (field, _) in fields.iter().filter(|(_, used)| *used) {
+        tracing::warn!(worker = name, field, "this field has no effect yet");
+    }
+}
