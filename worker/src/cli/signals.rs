@@ -1,4 +1,4 @@
-//! Signals: TERM and INT stop gracefully, QUIT at once (Solid Queue's meaning), USR1 and USR2 as in qless.
+//! Signals: TERM and INT stop gracefully, QUIT at once (Solid Queue's meaning).
 
 use super::exit::Exit;
 use crate::process::Stop;

@@ -1,9 +1,9 @@
 //! The processes of the engine: worker, dispatcher, supervisor, and what they are made of.
 //!
-//! A [`worker`] claims jobs ([`claiming`], by the [`plan`] of its queues), has a handler run them ([`running`]) and writes how they
-//! ended ([`finishing`]). A [`dispatcher`] makes due jobs ready and mends what others left behind ([`maintenance`]). Each is
-//! [registered](registration), says that it lives ([`heart`]), and stops when told to ([`stop`]). The [`supervisor`] keeps
-//! several of them going. Everything talks to the database through a [`link`], which waits out its absence.
+//! A [`Worker`] claims jobs (`claiming`, by the `plan` of its queues), has a handler run them (`running`) and writes how they ended
+//! (`finishing`). A [`Dispatcher`] makes due jobs ready and mends what others left behind (`maintenance`). Each is
+//! listed (`registration`), says that it lives (`heart`), and stops when told to ([`Stop`]). The [`Supervisor`] keeps several of
+//! them going. Everything talks to the database through a `link`, which waits out its absence.
 
 mod claiming;
 mod config;
