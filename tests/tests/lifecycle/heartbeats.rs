@@ -69,6 +69,20 @@ async fn a_claim_that_a_worker_never_heard_of_is_run_all_the_same(engine: Engine
     assert_eq!(site.ledger.runs_of(&job).len(), 1);
 }
 
+async fn a_supervisor_whose_row_was_deleted_registers_anew_and_goes_on(engine: Engine) {
+    let site = Site::new(engine, &quick()).await;
+    let mut supervisor = site.start("fork");
+    let worker = site.listed("Worker", 1).await;
+    site.listed("Dispatcher", 1).await;
+    let before = site.rows("select id from solid_queue_processes where kind like 'Supervisor%'").await;
+    site.sql().await.run("delete from solid_queue_processes where kind like 'Supervisor%'").await.unwrap();
+    assert_eq!(site.listed("Supervisor%", 1).await, [supervisor.pid()]);
+    assert_ne!(site.rows("select id from solid_queue_processes where kind like 'Supervisor%'").await, before);
+    assert_eq!(site.listed("Worker", 1).await, worker);
+    assert!(supervisor.stop().await.success());
+    assert_eq!(site.count("processes").await, 0);
+}
+
 /// Solid Queue's own threshold, five minutes, is the longest there is: so long does one get that may know no better.
 async fn a_worker_from_before_the_threshold_was_lowered_is_not_taken_for_dead(engine: Engine) {
     let site = Site::new(engine, &Crew::default()).await;
@@ -87,6 +101,7 @@ async fn a_worker_from_before_the_threshold_was_lowered_is_not_taken_for_dead(en
 
 super::on_a_file_and_a_server!(
     a_worker_whose_row_was_deleted_ends_its_jobs_and_registers_anew,
+    a_supervisor_whose_row_was_deleted_registers_anew_and_goes_on,
     a_claim_that_a_worker_never_heard_of_is_run_all_the_same,
     a_worker_from_before_the_threshold_was_lowered_is_not_taken_for_dead,
 );

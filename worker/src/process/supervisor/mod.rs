@@ -10,7 +10,8 @@ pub use pidfile::{Pidfile, PidfileError};
 
 use super::config::{DispatcherConfig, WorkerConfig};
 use super::dispatcher::Dispatcher;
-use super::heart;
+use super::heart::{self, Lost};
+use super::identity;
 use super::link::{Link, in_time};
 use super::maintenance::{self, Duties};
 use super::registration::{Application, Registration};
@@ -18,7 +19,7 @@ use super::stop::Stop;
 use super::worker::Worker;
 use crate::execute::Handler;
 use gritstone_store::{Death, Settings, Store};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// How a supervisor works.
@@ -108,12 +109,12 @@ impl Supervisor {
             clearing: false,
         };
         let maintenance = tokio::spawn(maintenance::run(self.store.clone(), duties, life.clone()));
-        let heart = tokio::spawn(keep_registered(self.store.clone(), registration.clone()));
+        let listed = Arc::new(Mutex::new(registration.clone()));
+        let heart = tokio::spawn(stay_listed(self.store.clone(), application, Arc::clone(&listed)));
         let parts_stop = stop.child();
         let mut parts = tokio::task::JoinSet::new();
         for part in &self.parts {
-            let keeper =
-                Keeper { store: self.store.clone(), part: part.clone(), supervisor_id: registration.process_id };
+            let keeper = Keeper { store: self.store.clone(), part: part.clone(), supervisor: Arc::clone(&listed) };
             parts.spawn(keeper.keep(parts_stop.clone()));
         }
         stop.requested().await;
@@ -131,6 +132,8 @@ impl Supervisor {
         life.gracefully();
         let _ = maintenance.await;
         heart.abort();
+        let _ = heart.await;
+        let registration = current(&listed);
         registration.leave(&self.store).await;
         tracing::info!(process_id = registration.process_id, name = registration.name, "shutdown_process");
     }
@@ -149,17 +152,37 @@ pub(crate) async fn write_settings(store: &Store, settings: &Settings, stop: &St
     }
 }
 
-/// A supervisor whose row was pruned while the database was away says so; its parts look after themselves.
-async fn keep_registered(store: Store, registration: Registration) {
-    let lost = heart::beat(store, registration.clone(), None).await;
-    tracing::error!(process_id = registration.process_id, ?lost, "others take this supervisor for dead; it goes on");
+/// Says that the supervisor lives, for as long as it does. It has no jobs that others could be given, so being taken for
+/// dead ends nothing: it registers again, and its parts, which look after themselves, are its own as before.
+async fn stay_listed(store: Store, application: Application, listed: Arc<Mutex<Registration>>) {
+    loop {
+        let mut registration = current(&listed);
+        let lost = heart::beat(store.clone(), registration.clone(), None).await;
+        tracing::error!(
+            process_id = registration.process_id,
+            ?lost,
+            "others may take this supervisor for dead; it goes on"
+        );
+        if lost == Lost::Row {
+            // Whoever stops the supervisor ends this task, too.
+            let Some(again) = application.register(&store, &Stop::new()).await else { return };
+            registration = again;
+        }
+        registration.since = Instant::now();
+        *listed.lock().unwrap_or_else(PoisonError::into_inner) = registration;
+    }
+}
+
+/// The supervisor's row as it is now.
+fn current(listed: &Mutex<Registration>) -> Registration {
+    listed.lock().unwrap_or_else(PoisonError::into_inner).clone()
 }
 
 /// Keeps one part going.
 struct Keeper {
     store: Store,
     part: Part,
-    supervisor_id: i64,
+    supervisor: Arc<Mutex<Registration>>,
 }
 
 impl Keeper {
@@ -180,24 +203,24 @@ impl Keeper {
     }
 
     async fn run_once(&self, stop: &Stop) {
+        let supervisor_id = current(&self.supervisor).process_id;
         match self.part.clone() {
             Part::Worker { config, handler } => {
-                let worker =
-                    Worker::new(self.store.clone(), *config, handler()).supervised_by(Some(self.supervisor_id));
+                let worker = Worker::new(self.store.clone(), *config, handler()).supervised_by(Some(supervisor_id));
                 let stop = stop.clone();
                 if let Err(error) = tokio::spawn(async move { worker.run(&stop).await }).await {
                     tracing::error!(%error, "replace_thread");
                 }
             }
             Part::Dispatcher(config) => {
-                let dispatcher = Dispatcher::new(self.store.clone(), *config).supervised_by(Some(self.supervisor_id));
+                let dispatcher = Dispatcher::new(self.store.clone(), *config).supervised_by(Some(supervisor_id));
                 let stop = stop.clone();
                 if let Err(error) = tokio::spawn(async move { dispatcher.run(&stop).await }).await {
                     tracing::error!(%error, "replace_thread");
                 }
             }
             Part::Child(command) => {
-                let exit = command.run(self.supervisor_id, stop).await;
+                let exit = command.run(supervisor_id, stop).await;
                 if !stop.is_requested() {
                     tracing::error!(pid = exit.pid, status = exit.how, "replace_fork");
                 }
@@ -214,8 +237,11 @@ impl Keeper {
             let mut session = self.store.session().await?;
             let death = Death::Exited { how: how.to_owned() };
             for process in session.processes().await? {
-                let ours = process.supervisor_id == Some(self.supervisor_id) && process.pid == i64::from(pid);
-                if ours && let Some(buried) = session.bury(process.id, &death).await? {
+                // The number alone proves nothing: another host has processes, too. A child may be listed under an earlier row of ours.
+                let listed_here = process.supervisor_id == Some(current(&self.supervisor).process_id);
+                let gone = process.pid == i64::from(pid)
+                    && (listed_here || process.incarnation.as_deref().is_some_and(identity::is_gone));
+                if gone && let Some(buried) = session.bury(process.id, &death).await? {
                     maintenance::settle(&self.store, &mut session, buried).await?;
                 }
             }
