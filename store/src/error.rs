@@ -140,7 +140,7 @@ fn from_sqlite(code: i32, text: String) -> Error {
         8 | 13 => Error::Unwritable(text),
         10 | 14 => Error::Unavailable(text),
         3 => Error::Denied(text),
-        18 | 19 | 20 => Error::Data(text),
+        18..=20 => Error::Data(text),
         1 if text.contains("no such table") || text.contains("no such column") || text.contains("has no column") => {
             Error::Schema(text)
         }

@@ -175,6 +175,8 @@ impl Session<'_> {
                     self.note(step.version, step.name, migration).await?;
                 }
                 Action::Adopt => self.note(step.version, &format!("{ADOPTED} {}", step.name), migration).await?,
+                // Cut off just before its end.
+                Action::Applied if self.dialect.is_mysql() => self.forget(-step.version).await?,
                 Action::Applied | Action::Withheld => {}
             }
         }

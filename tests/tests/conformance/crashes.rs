@@ -152,7 +152,10 @@ async fn while_burying(db: Db) {
 }
 
 async fn while_deregistering(db: Db) {
-    crash_everywhere(&db, async |session, world| drop(session.deregister(world.process).await.unwrap())).await;
+    crash_everywhere(&db, async |session, world| {
+        session.deregister(world.process).await.unwrap();
+    })
+    .await;
 }
 
 async fn while_sweeping(db: Db) {

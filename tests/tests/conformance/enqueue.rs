@@ -61,7 +61,7 @@ async fn a_moment_that_has_passed_is_now(db: Db) {
 async fn many_jobs_keep_their_order(db: Db) {
     let mix = |n: usize| {
         let job = NewJob::new("Job", vec![json!(n)]).on(format!("queue{}", n % 3)).priority((n % 5) as i32);
-        if n % 4 == 0 { job.after(Duration::from_secs(600)) } else { job }
+        if n.is_multiple_of(4) { job.after(Duration::from_secs(600)) } else { job }
     };
     let jobs: Vec<NewJob> = (0..12_000).map(mix).collect();
     let enqueued = db.store.enqueue(&jobs).await.unwrap();

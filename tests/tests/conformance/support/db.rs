@@ -160,5 +160,12 @@ impl Db {
             // Whoever still writes has the lock.
             raw.run("begin immediate; rollback").await;
         }
+        if self.is_mysql() {
+            // MySQL lists a session no more that is still being undone: its locks tell.
+            for table in ["claimed", "ready", "scheduled", "blocked", "failed", "batch"] {
+                raw.int(&format!("select count(*) from solid_queue_{table}_executions for update")).await;
+            }
+            raw.int("select count(*) from gritstone_signals for update").await;
+        }
     }
 }
