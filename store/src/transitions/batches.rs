@@ -226,6 +226,7 @@ impl Session<'_> {
         let sql = format!("update solid_queue_batches set {failed_at}finished_at = ?, updated_at = ? where id = ?");
         self.execute(&sql, &values).await?;
         let uuid = row.opt_text(4)?.unwrap_or_default();
+        tracing::info!(batch_id, active_job_batch_id = uuid, failed, "finish_batch");
         let mut queues = Vec::new();
         for column in [if failed { 3 } else { 2 }, 1] {
             if let Some(text) = row.opt_text(column)? {

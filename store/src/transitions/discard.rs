@@ -27,7 +27,12 @@ impl Session<'_> {
     /// # Errors
     /// Those of the database; then nothing was deleted.
     pub async fn discard(&mut self, job_ids: &[i64]) -> Result<Discarded, Error> {
-        transaction!(self, self.discard_script(job_ids).await)
+        let result = transaction!(self, self.discard_script(job_ids).await)?;
+        match job_ids {
+            [job_id] => tracing::info!(job_id, "discard"),
+            _ => tracing::info!(jobs_size = job_ids.len(), size = result.discarded.len(), "discard_all"),
+        }
+        Ok(result)
     }
 
     async fn discard_script(&mut self, wanted: &[i64]) -> Result<Discarded, Error> {

@@ -103,6 +103,11 @@ impl Session<'_> {
         }
         self.insert_scheduled(&scheduled).await?;
         self.insert_ready(&released).await?;
+        match released.as_slice() {
+            [] => {}
+            [job_id] => tracing::debug!(job_id, "release_claimed"),
+            many => tracing::debug!(size = many.len(), "release_many_claimed"),
+        }
         won.batch_ids = self.leave_batches(&done, true).await?;
         won.batch_ids.extend(self.leave_batches(&failed, false).await?);
         won.signals = self.note_signals(&back).await?;

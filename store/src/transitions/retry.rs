@@ -47,7 +47,12 @@ impl Session<'_> {
     /// # Errors
     /// Those of the database; then nothing was changed.
     pub async fn retry_failed(&mut self, job_ids: &[i64]) -> Result<Retried, Error> {
-        transaction!(self, self.retry_script(job_ids).await)
+        let retried = transaction!(self, self.retry_script(job_ids).await)?;
+        match job_ids {
+            [job_id] => tracing::info!(job_id, "retry"),
+            _ => tracing::info!(jobs_size = job_ids.len(), size = job_ids.len() - retried.skipped.len(), "retry_all"),
+        }
+        Ok(retried)
     }
 
     async fn retry_script(&mut self, wanted: &[i64]) -> Result<Retried, Error> {

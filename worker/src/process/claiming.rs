@@ -120,8 +120,10 @@ impl Claiming {
         self.link.answered();
         let now = Instant::now();
         let again = self.plan.claimed(&jobs, free, now.duration_since(began), now);
+        tracing::trace!(process_id = self.process_id, idle_threads = free, claimed = jobs.len(), "polling");
         if !jobs.is_empty() {
-            tracing::debug!(process_id = self.process_id, size = jobs.len(), asked = free, "claim");
+            let job_ids = Ids(&jobs);
+            tracing::debug!(process_id = self.process_id, ?job_ids, size = jobs.len(), "claim");
         }
         self.start(jobs, stop).await;
         Ok(if again { Found::Enough } else { Found::Less })
@@ -192,6 +194,15 @@ impl Claiming {
             self.start(lost, stop).await;
         }
         Ok(())
+    }
+}
+
+/// Shows jobs' ids; the list is made only if someone logs it.
+struct Ids<'j>(&'j [ClaimedJob]);
+
+impl std::fmt::Debug for Ids<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self.0.iter().map(|job| job.job_id)).finish()
     }
 }
 

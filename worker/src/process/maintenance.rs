@@ -149,7 +149,9 @@ async fn sweep(store: &Store, session: &mut Session<'_>) -> Result<(), Error> {
         );
     }
     store.wake(swept.queues);
-    store.wake(in_time(session.sweep_batches()).await?);
+    let queues = in_time(session.sweep_batches()).await?;
+    tracing::trace!(callbacks = queues.len(), "sweep_stalled_batches");
+    store.wake(queues);
     Ok(())
 }
 

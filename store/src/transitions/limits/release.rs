@@ -113,6 +113,7 @@ impl Session<'_> {
             }
             self.execute("delete from solid_queue_blocked_executions where id in ?", &values![&executions]).await?;
             self.insert_ready(&job_ids).await?;
+            tracing::debug!(concurrency_key = key, job_ids = ?job_ids, size = job_ids.len(), "release_blocked");
         }
         let left = free - job_ids.len() as i64;
         match declared {

@@ -1,4 +1,4 @@
-//! Jobs as they go into the store and come out of it.
+//! New jobs, and what became of them.
 
 use crate::envelope::{self, Envelope};
 use jiff::{SignedDuration, Timestamp};
@@ -231,120 +231,6 @@ pub enum Placed {
     Duplicate,
 }
 
-/// A job in a worker's hands.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ClaimedJob {
-    /// The claim's id: the fencing token, which every word on this run must name.
-    pub claim_id: i64,
-    /// The row's id.
-    pub job_id: i64,
-    /// The queue.
-    pub queue: String,
-    /// The class.
-    pub class: String,
-    /// Smaller comes first.
-    pub priority: i32,
-    /// Active Job's envelope, as stored; absent when someone wrote the row by hand.
-    pub envelope: Option<String>,
-    /// The job's own id.
-    pub active_job_id: Option<String>,
-    /// When it was due.
-    pub scheduled_at: Option<Timestamp>,
-    /// When it was enqueued.
-    pub created_at: Timestamp,
-    /// The key of its limit.
-    pub concurrency_key: Option<String>,
-    /// How often a worker died while running it.
-    pub interruptions: u32,
-    /// How many runs it has in all, if its enqueuer said so.
-    pub attempts: Option<u32>,
-}
-
-/// How a run ended, for the store.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Finish {
-    /// The claim.
-    pub claim_id: i64,
-    /// The job's row.
-    pub job_id: i64,
-    /// What becomes of it.
-    pub verdict: Verdict,
-}
-
-/// What becomes of a job after a run.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Verdict {
-    /// It is done.
-    Done,
-    /// It comes back after a delay; the envelope says how many runs there were.
-    Retry {
-        /// By the database's clock.
-        delay: Duration,
-        /// The envelope to keep.
-        envelope: String,
-    },
-    /// It failed for good.
-    Fail {
-        /// Exception class, message and backtrace.
-        error: JobError,
-        /// The envelope to keep, if it changed.
-        envelope: Option<String>,
-    },
-    /// It never really started, or was told to stop: it uses no attempt. With a delay it comes back later.
-    Release {
-        /// By the database's clock.
-        delay: Option<Duration>,
-    },
-}
-
-/// An error as Solid Queue keeps it and mission_control-jobs shows it.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct JobError {
-    /// The full name of the exception's class.
-    #[serde(default)]
-    pub exception_class: String,
-    /// What it says.
-    #[serde(default)]
-    pub message: String,
-    /// Where it came from, innermost first.
-    #[serde(default)]
-    pub backtrace: Option<Vec<String>>,
-}
-
-impl JobError {
-    /// An error without a backtrace.
-    pub fn new(exception_class: impl Into<String>, message: impl Into<String>) -> Self {
-        JobError { exception_class: exception_class.into(), message: message.into(), backtrace: Some(Vec::new()) }
-    }
-
-    /// The JSON for the `error` column. With a limit in bytes the backtrace is cut by lines, then the message.
-    pub(crate) fn to_column(&self, limit: Option<usize>) -> String {
-        let mut error = self.clone();
-        // PostgreSQL's text takes no NUL, and its JSON functions no escaped one.
-        error.message = error.message.replace('\0', "\u{FFFD}");
-        error.exception_class = error.exception_class.replace('\0', "\u{FFFD}");
-        for line in error.backtrace.iter_mut().flatten() {
-            *line = line.replace('\0', "\u{FFFD}");
-        }
-        let text = |error: &JobError| serde_json::to_string(error).unwrap_or_else(|_| "{}".into());
-        let Some(limit) = limit else { return text(&error) };
-        while text(&error).len() > limit {
-            let lines = error.backtrace.get_or_insert_default();
-            if lines.is_empty() {
-                let keep = error.message.len() / 2;
-                let cut = (0..=keep).rev().find(|i| error.message.is_char_boundary(*i)).unwrap_or(0);
-                error.message.truncate(cut);
-                if cut == 0 {
-                    break;
-                }
-            } else {
-                lines.truncate(lines.len() / 2);
-            }
-        }
-        text(&error)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -357,19 +243,5 @@ mod tests {
         for good in ["a%b_c", "émoji 🦀", &"é".repeat(255)] {
             assert!(NewJob::new("A", vec![]).on(good).check().is_ok(), "{good:?}");
         }
-    }
-
-    #[test]
-    fn an_error_is_cut_to_the_column_from_its_backtrace_first() {
-        let error = JobError {
-            exception_class: "E".into(),
-            message: "m".repeat(100),
-            backtrace: Some(vec!["l".repeat(50); 100]),
-        };
-        let text = error.to_column(Some(600));
-        assert!(text.len() <= 600);
-        let read: JobError = serde_json::from_str(&text).unwrap();
-        assert_eq!(read.message.len(), 100);
-        assert!(JobError { message: "é".repeat(1000), ..error }.to_column(Some(600)).len() <= 600);
     }
 }
