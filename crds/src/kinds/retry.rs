@@ -1,7 +1,6 @@
 //! What happens to a job that asks to be run again.
 
 use std::collections::BTreeMap;
-use std::time;
 
 use serde::{Deserialize, Serialize};
 
@@ -123,16 +122,6 @@ impl Retry {
 }
 
 impl Backoff {
-    /// How long to wait after so many runs, before any random spread. After none it is no time.
-    pub fn wait_after(&self, runs: i32) -> time::Duration {
-        if runs < 1 {
-            return time::Duration::ZERO;
-        }
-        // Above `max` it may be infinite, which `min` brings back.
-        let seconds = self.initial.as_std().as_secs_f64() * self.factor.powi(runs - 1);
-        time::Duration::try_from_secs_f64(seconds.min(self.max.as_std().as_secs_f64())).unwrap_or(self.max.as_std())
-    }
-
     fn check(&self, at: &Path, found: &mut Violations) {
         found.duration(at.field("initial"), self.initial, Duration::ZERO..=MAX_WAIT);
         found.duration(at.field("max"), self.max, Duration::ZERO..=MAX_WAIT);
@@ -171,13 +160,5 @@ mod tests {
         let backoff = Backoff { initial: Duration::from_secs(1), factor: 3.0, max: Duration::from_mins(1) };
         assert_eq!(retry.policy("SendMail"), RetryPolicy { attempts: 10, backoff });
         assert_eq!(retry.policy("Other"), RetryPolicy { attempts: 5, backoff: Backoff { factor: 2.0, ..backoff } });
-    }
-
-    #[test]
-    fn waits_grow_up_to_the_longest() {
-        let backoff = Backoff::default();
-        let seconds = |runs| backoff.wait_after(runs).as_secs();
-        assert_eq!([0, 1, 2, 3, 4].map(seconds), [0, 5, 10, 20, 40]);
-        assert_eq!([11, 1000, i32::MAX].map(seconds), [3600, 3600, 3600]);
     }
 }
