@@ -6,7 +6,7 @@ use anyhow::Result;
 use gritstone::execute::native::{JobContext, Native, Stop as JobStop};
 use gritstone::process::{Stop, Worker, WorkerConfig};
 use gritstone::store::{Selector, Store};
-use sqlx::Connection as _;
+use sqlx::{Connection as _, Executor as _};
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -33,6 +33,12 @@ pub(crate) struct Drain {
     /// Serve the queue by name instead of any queue
     #[arg(long)]
     named: bool,
+    /// Compare with our own drain undisturbed, instead of raw SQL, while a transaction is held open elsewhere
+    #[arg(long, conflicts_with = "only_ours")]
+    held_transaction: bool,
+    /// Compare with our own drain of a fresh database, instead of raw SQL, with so many finished jobs in the table
+    #[arg(long, default_value_t = 0, conflicts_with_all = ["only_ours", "held_transaction"])]
+    finished: u64,
     /// Skip raw SQL, for a profiler
     #[arg(long)]
     only_ours: bool,
@@ -49,13 +55,26 @@ impl Drain {
         bench.count_statements().await?;
         let mut pairs = Vec::new();
         for pair in 0..self.pairs {
-            let raw = match self.only_ours {
-                true => f64::NAN,
-                false => self.jobs as f64 / self.raw(&bench.queue().await?).await?.as_secs_f64(),
+            let disturbed = self.held_transaction || self.finished > 0;
+            let raw = match (self.only_ours, disturbed) {
+                (true, _) => f64::NAN,
+                (_, true) => self.jobs as f64 / self.ours(&bench.queue().await?, false).await?.as_secs_f64(),
+                _ => self.jobs as f64 / self.raw(&bench.queue().await?).await?.as_secs_f64(),
             };
-            let ours = self.jobs as f64 / self.ours(&bench.queue().await?).await?.as_secs_f64();
-            println!("pair {}: raw {raw:.0}, gritstone {ours:.0} jobs/s", pair + 1);
+            let ours = self.jobs as f64 / self.ours(&bench.queue().await?, disturbed).await?.as_secs_f64();
+            let other = if disturbed { "undisturbed" } else { "raw" };
+            println!("pair {}: {other} {raw:.0}, gritstone {ours:.0} jobs/s", pair + 1);
             pairs.push((raw, ours));
+        }
+        if self.held_transaction {
+            println!(
+                "in what follows, \"raw SQL\" is our own drain undisturbed; beside \"gritstone\" a transaction was held open"
+            );
+        } else if self.finished > 0 {
+            println!(
+                "in what follows, \"raw SQL\" is our own drain of a fresh table; \"gritstone\" had {} finished jobs in it",
+                self.finished
+            );
         }
         let kept = if self.delete { "deleted" } else { "kept" };
         print_pairs(
@@ -82,8 +101,16 @@ impl Drain {
         queue.pgbench(script, self.batch, self.jobs / u64::from(self.batch) / 2).await
     }
 
-    async fn ours(&self, queue: &Queue) -> Result<Duration> {
+    async fn ours(&self, queue: &Queue, disturbed: bool) -> Result<Duration> {
+        if disturbed && self.finished > 0 {
+            queue.fill_finished(self.finished).await?;
+        }
         queue.fill(self.jobs).await?;
+        let mut elsewhere = sqlx::PgConnection::connect(&queue.url).await?;
+        if disturbed && self.held_transaction {
+            elsewhere.execute("begin isolation level repeatable read").await?;
+            elsewhere.execute("select count(*) from solid_queue_pauses").await?;
+        }
         let mut settings = queue.store.session().await?.settings().await?;
         settings.preserve_finished_jobs = !self.delete;
         queue.store.session().await?.write_settings(&settings).await?;
