@@ -2,8 +2,8 @@
 
 use gritstone_crds::QueueWorkerSpec;
 
-/// Logs a warning for each field of the worker `name` that has no effect.
-pub(super) fn warn(name: &str, spec: &QueueWorkerSpec) {
+/// Logs a warning for each field of a worker that has no effect.
+pub(super) fn warn(spec: &QueueWorkerSpec) {
     let fields = [
         ("hooks", !spec.hooks.is_empty()),
         ("classDefaults", !spec.class_defaults.is_empty()),
@@ -11,6 +11,6 @@ pub(super) fn warn(name: &str, spec: &QueueWorkerSpec) {
         ("allowCommands", spec.allow_commands),
     ];
     for (field, _) in fields.iter().filter(|(_, used)| *used) {
-        tracing::warn!(worker = name, field, "this field has no effect yet");
+        tracing::warn!(field, "this field has no effect yet");
     }
 }

@@ -71,12 +71,13 @@ impl Start {
         for (_, spec) in &crew.workers {
             handler::build(spec)?;
         }
-        for (name, spec) in &crew.workers {
-            not_yet::warn(name, spec);
-        }
         database::address(global)?;
         // Before the pidfile: its lock belongs to an open file, which would be closed.
         title::set(&format!("gritstone supervisor of {}", crew.names()), global);
+        for (name, spec) in &crew.workers {
+            let _worker = tracing::info_span!("worker", name).entered();
+            not_yet::warn(spec);
+        }
         for name in &crew.left_out {
             tracing::warn!(name, "recurring tasks are not run yet; this one is left out");
         }

@@ -2,7 +2,7 @@
 
 use super::exit::Exit;
 use super::one_worker::{OneWorker, SHUTDOWN_TIMEOUT};
-use super::{Global, database, handler, manifests, runtime, signals, title};
+use super::{Global, database, handler, manifests, not_yet, runtime, signals, title};
 use crate::process::{Stop, Worker, follow_parent, supervisor_id};
 use gritstone_crds::{Duration, QueueWorkerSpec, Spec};
 use std::path::PathBuf;
@@ -37,6 +37,10 @@ impl Work {
         database::refuse_missing_file(&url).map_err(|exit| exit.during("starting a worker", &url))?;
         let queues: Vec<String> = spec.queues.as_slice().iter().map(ToString::to_string).collect();
         title::set(&format!("gritstone worker {}", queues.join(",")), global);
+        // A supervisor has said it already.
+        if supervisor_id().is_none() {
+            not_yet::warn(&spec);
+        }
         runtime::block_on(async {
             let handler = handler::build(&spec)?;
             let store = database::open(global).await?;
