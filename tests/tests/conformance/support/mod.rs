@@ -6,6 +6,7 @@ mod catalogue;
 mod check;
 mod crash;
 mod db;
+mod rails;
 mod raw;
 mod short;
 
@@ -14,6 +15,7 @@ pub use catalogue::catalogue;
 pub use check::{check_moment, run_to_the_end, sweep_and_check};
 pub use crash::polled;
 pub use db::Db;
+pub use rails::{load_rails_rows, rails_rows};
 pub use raw::Raw;
 pub use short::{claim_any, claim_from, done, fail, finish, job, limit, new_process, retry, start};
 
