@@ -124,7 +124,7 @@ impl Running {
         let waiting = self.slots().take_waiting();
         self.freed.notify_waiters();
         for job in waiting {
-            let verdict = Verdict::Release { delay: None };
+            let verdict = Verdict::Release { delay: None, envelope: None };
             self.finisher.send(Finish { claim_id: job.claim_id, job_id: job.job_id, verdict }).await;
         }
     }
@@ -222,15 +222,9 @@ impl Running {
         let envelope = claimed.envelope.unwrap_or_else(|| "{}".into());
         let peek: Peek<'_> = serde_json::from_str(&envelope).map_err(|e| unreadable(&e.to_string()))?;
         let raw = peek.arguments.map_or("[]", RawValue::get);
-        // Plain JSON stays the text it is; only Active Job's markers make it worth building a value.
-        let arguments = match raw.contains("_aj_") {
-            false => Arguments::from_json(raw.to_owned()).map_err(|e| unreadable(&e.to_string()))?,
-            true => {
-                let values: Vec<serde_json::Value> =
-                    serde_json::from_str(raw).map_err(|e| unreadable(&format!("arguments: {e}")))?;
-                Arguments::from(values.into_iter().map(crate::active_job::plain).collect::<Vec<_>>())
-            }
-        };
+        let arguments = crate::active_job::plain(raw)
+            .and_then(|plain| Arguments::from_json(plain.unwrap_or_else(|| raw.to_owned())))
+            .map_err(|e| unreadable(&format!("arguments: {e}")))?;
         let deadline = self.job_timeout.and_then(|timeout| Timestamp::now().checked_add(timeout).ok());
         Ok(Job {
             id: claimed.active_job_id.unwrap_or_else(|| claimed.job_id.to_string()),
@@ -264,7 +258,12 @@ impl Running {
             }
             None => self.policy.decide(report.outcome, job.attempt, &job.class, rand::random()),
         };
-        let kept = report.active_job.as_deref().map_or(job.active_job.as_str(), RawValue::get);
+        let updated = report.active_job.as_deref().map(RawValue::get);
+        // A handler that hands back an envelope has counted its exceptions itself, as `retry_on` does.
+        let counted = |exception_class: &str| match updated {
+            Some(envelope) => counted(envelope, job.attempt, None),
+            None => counted(&job.active_job, job.attempt, Some(exception_class)),
+        };
         match decided {
             retry::Verdict::Done => Verdict::Done,
             retry::Verdict::RetryIn { delay, error } => {
@@ -277,7 +276,7 @@ impl Running {
                     error = error.message(),
                     "the job will run again"
                 );
-                Verdict::Retry { delay, envelope: counted(kept, job.attempt, Some(error.exception_class())) }
+                Verdict::Retry { delay, envelope: counted(error.exception_class()) }
             }
             retry::Verdict::Fail(error) => {
                 tracing::error!(
@@ -288,10 +287,10 @@ impl Running {
                     error = error.message(),
                     "the job failed"
                 );
-                let envelope = counted(kept, job.attempt, Some(error.exception_class()));
+                let envelope = counted(error.exception_class());
                 Verdict::Fail { error: stored(error), envelope: Some(envelope) }
             }
-            retry::Verdict::Release(delay) => Verdict::Release { delay },
+            retry::Verdict::Release(delay) => Verdict::Release { delay, envelope: updated.map(str::to_owned) },
         }
     }
 }
