@@ -20,7 +20,7 @@ module Errands
   # Symbols, keywords and times arrive as what they were.
   class Post < Errand
     def perform(parcel, to:, at:, options: {})
-      note([parcel, to, at.utc.iso8601, at.class, options].inspect)
+      note("#{parcel} to #{to.inspect}, #{at.class} #{at.utc.iso8601}, #{options.to_a.inspect}")
     end
   end
 

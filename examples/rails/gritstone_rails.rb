@@ -25,14 +25,15 @@ module GritstoneRails
 
   # Stands in for the queue adapter where the job that is running enqueues itself: that is a retry of its own row.
   class RetryAdapter
-    # Seconds from now, or nil while the job hasn't asked to run again.
-    attr_reader :delay
+    # The job as it enqueued itself, or nil while it hasn't; and in how many seconds it is to run.
+    attr_reader :envelope, :delay
 
-    def enqueue(_job)
-      @delay = 0
+    def enqueue(job)
+      enqueue_at(job, 0)
     end
 
-    def enqueue_at(_job, timestamp)
+    def enqueue_at(job, timestamp)
+      @envelope = job.serialize
       @delay = [timestamp.to_f - Time.now.to_f, 0].max
     end
 
@@ -135,13 +136,13 @@ module GritstoneRails
         job.gritstone_retry = retrying
         job.perform_now
       end
-      retrying.delay ? retry_of(job, envelope, job.gritstone_error) : { "outcome" => "done" }
+      retrying.envelope ? retry_of(retrying, envelope, job.gritstone_error) : { "outcome" => "done" }
     rescue SignalException
       raise
     # Everything, as Solid Queue does: a job that calls `exit` must not look like a crash.
     rescue Exception => e
       # It may have enqueued itself before it failed: that run is not lost.
-      retrying.delay ? retry_of(job, envelope, e) : failure_of(job, envelope, e)
+      retrying.envelope ? retry_of(retrying, envelope, e) : failure_of(job, envelope, e)
     end
 
     def load_job(envelope)
@@ -151,9 +152,9 @@ module GritstoneRails
     end
 
     # Keys that Active Job doesn't know stay. The row stays too, and with it its queue and priority.
-    def retry_of(job, envelope, exception)
-      updated = envelope.merge(job.serialize).merge(envelope.slice("queue_name", "priority", "provider_job_id"))
-      answer = { "outcome" => "retry", "delay" => job.gritstone_retry.delay, "active_job" => updated }
+    def retry_of(retrying, envelope, exception)
+      updated = envelope.merge(retrying.envelope).merge(envelope.slice("queue_name", "priority", "provider_job_id"))
+      answer = { "outcome" => "retry", "delay" => retrying.delay, "active_job" => updated }
       exception ? answer.merge("error" => error(exception)) : answer
     end
 
