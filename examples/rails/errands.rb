@@ -55,8 +55,8 @@ module Errands
   class Sing < Errand
     def perform
       puts '{"outcome": "fail"}'
-      STDOUT.write("la\n")
-      system("echo la; cat")
+      STDOUT.write("tra la la\n")
+      system("echo hey ho; cat")
     end
   end
 
