@@ -8,7 +8,7 @@ use super::running::Running;
 use super::slots::Room;
 use super::stop::Stop;
 use crate::execute::Handler;
-use gritstone_store::{Ahead, Claim, ClaimedJob, Error, Store};
+use gritstone_store::{Ahead, Claim, ClaimedJob, Error, Session, Store};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -178,6 +178,7 @@ impl Claiming {
             tracing::debug!(process_id = self.process_id, ?job_ids, size = jobs.len(), "claim");
             self.running.promote(room.promoted);
             let unstarted = claim.ahead.map(|ahead| ahead.unstarted(jobs.iter().map(|job| job.claim_id)));
+            let jobs = within_limits(self.link.session().await?, jobs).await?;
             self.start(jobs, &unstarted.unwrap_or_default(), stop).await;
         }
         let held = self.running.slots().has_unstarted();
@@ -264,6 +265,7 @@ impl Claiming {
         self.unsure = false;
         if !lost.is_empty() {
             tracing::info!(size = lost.len(), "running jobs whose claim was answered to a broken connection");
+            let lost = within_limits(session, lost).await?;
             // The claim may have listed them as not started.
             let unstarted = self.running.slots().unstarted().collect::<Vec<_>>();
             in_time(self.link.session().await?.write_unstarted(self.process_id, &unstarted)).await?;
@@ -271,6 +273,17 @@ impl Claiming {
         }
         Ok(())
     }
+}
+
+/// Leaves out jobs of others' making that would be one too many under their limit: they have been put back.
+async fn within_limits(session: &mut Session<'_>, mut jobs: Vec<ClaimedJob>) -> Result<Vec<ClaimedJob>, Error> {
+    let over = in_time(session.check_claimed(&jobs)).await?;
+    if !over.claims.is_empty() {
+        tracing::info!(size = over.claims.len(), "jobs that others made ready wait for a slot of their limit");
+        jobs.retain(|job| !over.claims.contains(&job.claim_id));
+        in_time(session.complete_batches(&over.batch_ids)).await?;
+    }
+    Ok(jobs)
 }
 
 /// Shows jobs' ids; the list is made only if someone logs it.
