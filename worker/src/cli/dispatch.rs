@@ -38,7 +38,8 @@ impl Dispatch {
             };
             let config = DispatcherConfig::from(&spec);
             if usable && (supervisor_id().is_some() || write_settings(&store, &config.settings, &stop).await) {
-                Dispatcher::new(store, config).supervised_by(supervisor_id()).run(&stop).await;
+                let dispatcher = Dispatcher::new(store, config).supervised_by(supervisor_id());
+                dispatcher.run(&stop).await.map_err(|hook| Exit::Refused(hook.to_string()))?;
             }
             Ok(())
         })

@@ -5,7 +5,6 @@ use gritstone_crds::QueueWorkerSpec;
 /// Logs a warning for each field of a worker that has no effect.
 pub(super) fn warn(spec: &QueueWorkerSpec) {
     let fields = [
-        ("hooks", !spec.hooks.is_empty()),
         ("classDefaults", !spec.class_defaults.is_empty()),
         ("prefetch", spec.prefetch.is_some_and(|prefetch| prefetch > 0)),
         ("allowCommands", spec.allow_commands),

@@ -1,6 +1,7 @@
 //! One job in a handler's hands: from its row to a verdict.
 
 use super::finishing::Finisher;
+use super::hooks::{FailedJob, Reporter};
 use super::notices::LoggedNotices;
 use crate::execute::errors::class;
 use crate::execute::retry::{self, Policy};
@@ -25,6 +26,7 @@ pub(super) struct Running {
     notices: Arc<dyn Notices>,
     job_timeout: Option<Duration>,
     finisher: Finisher,
+    reporter: Reporter,
     /// By claim. The token ends that job alone.
     jobs: Mutex<HashMap<i64, Handle>>,
     /// Rung whenever a slot becomes free.
@@ -50,6 +52,7 @@ impl Running {
         policy: Policy,
         job_timeout: Option<Duration>,
         finisher: Finisher,
+        reporter: Reporter,
     ) -> Self {
         Running {
             handler,
@@ -57,6 +60,7 @@ impl Running {
             notices: Arc::new(LoggedNotices),
             job_timeout,
             finisher,
+            reporter,
             jobs: Mutex::default(),
             freed: Notify::new(),
             done: AtomicU64::new(0),
@@ -141,6 +145,7 @@ impl Running {
     async fn run(&self, claimed: ClaimedJob, cancel: CancellationToken) -> Finish {
         let (claim_id, job_id) = (claimed.claim_id, claimed.job_id);
         let attempts = claimed.attempts;
+        let unread = self.reporter.hears_of_jobs().then(|| FailedJob::from(&claimed));
         let started = Instant::now();
         let verdict = match self.prepare(claimed) {
             Ok(job) => {
@@ -149,7 +154,12 @@ impl Running {
                 let report = self.handler.run(Arc::clone(&job), context).await;
                 self.decide(&job, attempts, report)
             }
-            Err(error) => Verdict::Fail { error: stored(error), envelope: None },
+            Err(error) => {
+                if let Some(job) = unread {
+                    self.reporter.job(job, &error, false);
+                }
+                Verdict::Fail { error: stored(error), envelope: None }
+            }
         };
         self.busy_micros.fetch_add(started.elapsed().as_micros() as u64, Ordering::Relaxed);
         match &verdict {
@@ -222,6 +232,7 @@ impl Running {
                     error = error.message(),
                     "the job will run again"
                 );
+                self.reporter.job(job, &error, true);
                 Verdict::Retry { delay, envelope: counted(kept, job.attempt, Some(error.exception_class())) }
             }
             retry::Verdict::Fail(error) => {
@@ -233,6 +244,7 @@ impl Running {
                     error = error.message(),
                     "the job failed"
                 );
+                self.reporter.job(job, &error, false);
                 let envelope = counted(kept, job.attempt, Some(error.exception_class()));
                 Verdict::Fail { error: stored(error), envelope: Some(envelope) }
             }
