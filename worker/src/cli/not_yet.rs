@@ -6,7 +6,6 @@ use gritstone_crds::QueueWorkerSpec;
 pub(super) fn warn(spec: &QueueWorkerSpec) {
     let fields = [
         ("classDefaults", !spec.class_defaults.is_empty()),
-        ("prefetch", spec.prefetch.is_some_and(|prefetch| prefetch > 0)),
         ("allowCommands", spec.allow_commands),
     ];
     for (field, _) in fields.iter().filter(|(_, used)| *used) {

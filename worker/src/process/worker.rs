@@ -86,6 +86,7 @@ impl Worker {
             self.config.job_timeout,
             finisher.clone(),
             registration.reporter.clone(),
+            self.config.threads,
         ));
         let wake = Arc::new(Notify::new());
         let listening =
@@ -144,8 +145,10 @@ impl Worker {
         drop(listening);
         if lost.is_none() {
             let ended = async {
-                life.stop(&registration.process, stop).await;
-                self.drain(&running, asked, stop).await;
+                // What was claimed ahead is for others to run.
+                let _ = tokio::time::timeout(CLAIM_TIMEOUT, running.give_back()).await;
+                // Hooks may take longer than jobs are given.
+                tokio::join!(life.stop(&registration.process, stop), self.drain(&running, asked, stop));
             };
             lost = tokio::select! {
                 () = ended => None,
@@ -183,7 +186,7 @@ impl Worker {
         refused
     }
 
-    /// Lets jobs finish, then ends what is left. Their time began when the worker was `asked` to stop: they run on beside its hooks.
+    /// Lets jobs finish, then ends what is left. Their time began when the worker was `asked` to stop.
     async fn drain(&self, running: &Running, asked: Instant, stop: &Stop) {
         tokio::select! {
             () = running.below(1) => return,
