@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use std::path::PathBuf;
 
 /// A hook that appends what it is told, and whether it was given the database's address, to the file `hooks`.
-const NOTE: &str = r#"read line; echo "$line ${DATABASE_URL:-none}" >> hooks"#;
+const NOTE: &str = r#"IFS= read -r line; printf '%s %s\n' "$line" "${DATABASE_URL:-none}" >> hooks"#;
 
 /// Gives the site's worker hooks.
 fn hook(site: &Site, points: &str) {

@@ -1,7 +1,7 @@
 //! `gritstone dispatch`: one dispatcher.
 
 use super::exit::Exit;
-use super::{Global, database, manifests, migrate, runtime, signals, title};
+use super::{Global, database, manifests, migrate, not_yet, runtime, signals, title};
 use crate::process::{Dispatcher, DispatcherConfig, Stop, follow_parent, supervisor_id, write_settings};
 use gritstone_crds::{DispatcherSpec, Spec};
 use std::path::PathBuf;
@@ -26,6 +26,10 @@ impl Dispatch {
         let spec = self.spec()?;
         database::address(global)?;
         title::set("gritstone dispatcher", global);
+        // A supervisor has said it already.
+        if supervisor_id().is_none() {
+            not_yet::warn_of_dispatcher(&spec);
+        }
         runtime::block_on(async {
             let store = database::open(global).await?;
             let stop = Stop::new();

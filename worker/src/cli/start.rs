@@ -78,6 +78,10 @@ impl Start {
             let _worker = tracing::info_span!("worker", name).entered();
             not_yet::warn(spec);
         }
+        for (name, spec) in &crew.dispatchers {
+            let _dispatcher = tracing::info_span!("dispatcher", name).entered();
+            not_yet::warn_of_dispatcher(spec);
+        }
         for name in &crew.left_out {
             tracing::warn!(name, "recurring tasks are not run yet; this one is left out");
         }

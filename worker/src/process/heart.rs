@@ -82,7 +82,6 @@ async fn say(
     if !session.heartbeat(process_id).await? {
         return Ok(false);
     }
-    // After the heartbeat: whoever sees one that is younger than a change knows that we know of the change.
     let settings = session.settings().await?;
     registration.settings.send_if_modified(|known| {
         let changed = *known != settings;

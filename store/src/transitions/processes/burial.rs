@@ -145,8 +145,8 @@ impl Session<'_> {
 
     /// Buries the processes whose heartbeat is older than `threshold` (Rails' own: five minutes), but `except`.
     ///
-    /// One that has not been heard of since the threshold was last changed may go by the old one, which was five minutes at most: it
-    /// gets that long. A process reads the settings after each heartbeat.
+    /// One that registered before the threshold was last changed may go by the old one, which was five minutes at most: it gets
+    /// that long. Even if it has been heard of since: its heartbeat may have arrived, and the answer that tells of the change not.
     ///
     /// # Errors
     /// Those of the database. What was buried before stays so.
@@ -156,7 +156,7 @@ impl Session<'_> {
                 "select p.id, p.last_heartbeat_at from solid_queue_processes p \
                  left join gritstone_processes g on g.process_id = p.id \
                  where p.last_heartbeat_at <= ? and p.id <> ? and (p.last_heartbeat_at <= ? or (g.process_id is not null \
-                 and not exists (select 1 from gritstone_settings s where s.name = 'alive_threshold_ms' and s.updated_at > p.last_heartbeat_at))) \
+                 and not exists (select 1 from gritstone_settings s where s.name = 'alive_threshold_ms' and s.updated_at > p.created_at))) \
                  order by p.id limit 50",
                 &[
                     Value::now_minus(threshold),
