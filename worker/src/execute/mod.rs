@@ -12,6 +12,7 @@ pub mod command;
 pub mod errors;
 mod job;
 pub mod native;
+pub(crate) mod once;
 pub mod process;
 pub mod protocol;
 pub mod retry;
