@@ -103,7 +103,7 @@ impl Shared {
             Text::Whole(line) => String::from_utf8_lossy(line),
             Text::TooLong => "(a line too long to read)".into(),
         };
-        crate::execute::log_output(self.job.as_deref(), self.pid, &line);
+        crate::execute::log_output(self.job.as_deref(), Some(self.pid), &line);
         if self.tail.len() == KEPT_LINES {
             self.tail.pop_front();
         }
