@@ -21,14 +21,14 @@ mod schedule;
 mod settings;
 
 pub use batches::{BatchCallbacks, BatchRef, BatchState, NewBatch};
-pub use claim::{Claim, Mark, Selection};
+pub use claim::{Ahead, Claim, Mark, Selection};
 pub use clear::ClearOptions;
 pub use discard::Discarded;
 pub use enqueue::WakeAfterCommit;
 pub use finish::Settled;
 pub(crate) use finish::Won;
 pub use jobs::{JobFilter, JobPage, JobState, JobView};
-pub use limits::{LimitState, SweptLimits};
+pub use limits::{LimitState, Overclaimed, SweptLimits};
 pub use processes::{Buried, Counters, Death, Identity, NewProcess, ProcessView, Registered};
 pub use queues::{QueueState, RAILS_COMMANDS, Selector};
 pub use retry::Retried;

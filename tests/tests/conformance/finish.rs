@@ -31,7 +31,7 @@ async fn claimed(db: &Db, jobs: usize) -> (Session<'static>, Vec<ClaimedJob>) {
 }
 
 fn release(claimed: &ClaimedJob, delay: Option<Duration>) -> Finish {
-    Finish { claim_id: claimed.claim_id, job_id: claimed.job_id, verdict: Verdict::Release { delay } }
+    Finish { claim_id: claimed.claim_id, job_id: claimed.job_id, verdict: Verdict::Release { delay, envelope: None } }
 }
 
 async fn a_job_that_is_done_is_kept_or_deleted(db: Db) {
