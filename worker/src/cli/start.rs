@@ -10,7 +10,7 @@ use std::path::PathBuf;
 
 /// Run workers and dispatchers, all that the manifests name
 ///
-/// Without `-f`: one dispatcher and one worker on all queues, whose handler is given by `--command` or `--process`. The
+/// Without `-f`: one dispatcher and one worker on all queues, whose handler is given by `--command`, `--process` or `--http`. The
 /// tables are made or upgraded first. TERM and INT stop gracefully, QUIT at once.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -20,7 +20,7 @@ Examples:
   gritstone start -f manifests/ --mode fork --pidfile gritstone.pid")]
 pub(super) struct Start {
     /// Manifests: a file, or a folder of .yaml, .yml and .json files; may be repeated
-    #[arg(short, long, value_name = "FILE|DIR", conflicts_with_all = ["command", "process", "queues", "threads"])]
+    #[arg(short, long, value_name = "FILE|DIR", conflicts_with_all = ["command", "process", "http", "queues", "threads"])]
     file: Vec<PathBuf>,
     #[command(flatten)]
     worker: OneWorker,

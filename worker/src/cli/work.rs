@@ -18,7 +18,7 @@ Examples:
   gritstone work --process 'python3 worker.py' --queues 'urgent,mail*' --threads 10")]
 pub(super) struct Work {
     /// Manifests with a QueueWorker
-    #[arg(short, long, value_name = "FILE|DIR", conflicts_with_all = ["command", "process", "queues", "threads", "shutdown_timeout"])]
+    #[arg(short, long, value_name = "FILE|DIR", conflicts_with_all = ["command", "process", "http", "queues", "threads", "shutdown_timeout"])]
     file: Vec<PathBuf>,
     /// Which QueueWorker, where there are several
     #[arg(long, requires = "file")]

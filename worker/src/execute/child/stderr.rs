@@ -111,7 +111,7 @@ impl Shared {
             Text::TooLong => "(a line too long to read)".into(),
         };
         if self.logged != Some(0) {
-            crate::execute::log_output(self.job.as_deref(), self.pid, &line);
+            crate::execute::log_output(self.job.as_deref(), Some(self.pid), &line);
         }
         self.logged = self.logged.map(|left| left.saturating_sub(1));
         if self.tail.len() == KEPT_LINES {
