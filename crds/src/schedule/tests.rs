@@ -1,4 +1,4 @@
-//! Every schedule of a sample, as fugit reads it.
+//! Every schedule of two samples, as fugit reads it: what its own tests and documentation have, and what a generator drew.
 
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -24,7 +24,10 @@ const MEANT_OTHERWISE: [(&str, Option<&str>); 5] = [
 
 #[test]
 fn what_fugit_accepts_means_the_same() {
-    let cases: Vec<Case> = serde_json::from_str(include_str!("../../tests/schedules/fugit.json")).expect("the sample");
+    let mut cases = Vec::new();
+    for sample in [include_str!("../../tests/schedules/fugit.json"), include_str!("../../tests/schedules/more.json")] {
+        cases.extend(serde_json::from_str::<Vec<Case>>(sample).expect("a sample"));
+    }
     let from: Timestamp = "2026-03-01T00:00:00Z".parse().expect("a time");
     let mut wrong = Vec::new();
     for case in cases {
