@@ -112,7 +112,7 @@ async fn every_row_is_given_as_it_is_written_down(db: Db) {
     // The one that Rails had finished days ago is cleared meanwhile.
     let finished = all_in(JobState::Finished, expected.len()).await;
     stop.gracefully();
-    engine.await.unwrap();
+    engine.await.unwrap().unwrap();
     for (id, line) in recorder.runs.lock().unwrap().iter() {
         let mut expected = expected.remove(id).unwrap();
         // A retry by hand starts the count anew.
