@@ -163,6 +163,7 @@ where
         stop.gracefully();
         result.map(|()| took)
     };
-    let (took, ()) = tokio::join!(watch, worker.run(&stop));
+    let (took, ran) = tokio::join!(watch, worker.run(&stop));
+    ran?;
     took
 }

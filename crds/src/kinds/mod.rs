@@ -29,7 +29,7 @@ pub use cron_schedule::CronScheduleSpec;
 pub use database::{Database, SecretKeyRef};
 pub use dispatcher::{ConcurrencyMaintenance, DispatcherSpec, FinishedJobs, Processes, Scheduler};
 pub use handler::{CommandHandler, Handler, HandlerKind, ProcessHandler, RecycleAfter};
-pub use hooks::{Hook, Hooks};
+pub use hooks::{Hook, Hooks, ProcessHooks};
 pub use http_handler::{HttpCallback, HttpHandler};
 pub use job::{ClassDefault, JobTemplate, MissedRuns, MissedRunsPolicy};
 pub use limits::{ConcurrencyLimit, OnConflict};

@@ -1,6 +1,8 @@
 //! Limits whose keys Rails uses too: semaphores as Solid Queue keeps them.
 
-use crate::support::{Db, claim_any, conformance, done, finish, job, limit, run_to_the_end, start, sweep_and_check};
+use crate::support::{
+    Db, claim_any, conformance, done, finish, job, limit, new_process, polled, run_to_the_end, start, sweep_and_check,
+};
 use gritstone_store::{NewJob, OnConflict, Placed, UseLimit};
 
 conformance!(
@@ -16,6 +18,7 @@ conformance!(
     a_job_that_rails_made_ready_within_its_limit_takes_a_slot_once_it_is_claimed,
     a_job_that_rails_made_ready_over_a_limit_that_drops_is_dropped_once_it_is_claimed,
     claims_that_are_gone_are_not_looked_at,
+    a_look_at_claims_that_crashed_anywhere_can_be_made_again,
 );
 
 fn under(key: &str) -> NewJob {
@@ -211,4 +214,29 @@ async fn claims_that_are_gone_are_not_looked_at(db: Db) {
     assert!(session.check_claimed(&claimed).await.unwrap().claims.is_empty());
     assert_eq!(db.int("select count(*) from gritstone_slots").await, 0);
     assert_eq!(db.states().await, [("ready", 1)].into());
+}
+
+async fn a_look_at_claims_that_crashed_anywhere_can_be_made_again(db: Db) {
+    let mut raw = db.raw().await;
+    for polls in 1.. {
+        db.session().await.enqueue(&vec![later(1, OnConflict::Block); 3]).await.unwrap();
+        rails_dispatches(&db).await;
+        let store = db.other_store();
+        let mut session = store.connect().await.unwrap();
+        let process = session.register(&new_process(3)).await.unwrap().process_id;
+        let claimed = claim_any(&mut session, process, 5).await;
+        let looked = polled(session.check_claimed(&claimed), polls).await.is_some();
+        drop(session);
+        store.close().await;
+        db.wait_to_be_alone(&mut raw).await;
+        let mut session = db.session().await;
+        let held = session.claims_of(process).await.unwrap();
+        session.check_claimed(&held).await.unwrap();
+        assert_eq!(db.states().await.get("claimed"), Some(&1), "after {polls} polls");
+        sweep_and_check(&db).await;
+        run_to_the_end(&db).await;
+        if looked {
+            break;
+        }
+    }
 }

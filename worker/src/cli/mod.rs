@@ -26,6 +26,7 @@ mod queues;
 mod runtime;
 mod signals;
 mod start;
+mod supervisor_hooks;
 mod title;
 mod work;
 

@@ -49,7 +49,8 @@ impl Work {
             follow_parent(&stop);
             title::count_jobs(&stop);
             if database::wait_until_usable(&store, &stop).await? {
-                Worker::new(store, (&spec).into(), handler).supervised_by(supervisor_id()).run(&stop).await;
+                let worker = Worker::new(store, (&spec).into(), handler).supervised_by(supervisor_id());
+                worker.run(&stop).await.map_err(|hook| Exit::Refused(hook.to_string()))?;
             }
             Ok(())
         })

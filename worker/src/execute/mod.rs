@@ -13,6 +13,7 @@ pub mod errors;
 pub mod http;
 mod job;
 pub mod native;
+pub(crate) mod once;
 pub mod process;
 pub mod protocol;
 pub mod retry;

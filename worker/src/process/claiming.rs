@@ -1,9 +1,11 @@
 //! The poll loop: claim for every free slot and a little ahead, start each job, wait when there is nothing.
 
 use super::config::WorkerConfig;
+use super::hooks::{HookError, Life};
 use super::link::{Link, in_time};
 use super::pace::Pace;
 use super::plan::Plan;
+use super::registration::Registration;
 use super::running::Running;
 use super::slots::Room;
 use super::stop::Stop;
@@ -33,6 +35,8 @@ pub(super) struct Claiming {
     classes: Option<Vec<String>>,
     handler: Arc<dyn Handler>,
     running: Arc<Running>,
+    life: Arc<Life>,
+    registration: Registration,
     process_id: i64,
     /// A claim may have been made whose answer never came.
     unsure: bool,
@@ -46,29 +50,36 @@ impl Claiming {
         config: &WorkerConfig,
         handler: Arc<dyn Handler>,
         running: Arc<Running>,
-        process_id: i64,
+        life: Arc<Life>,
+        registration: &Registration,
         wake: Arc<Notify>,
     ) -> Self {
         Claiming {
-            link: Link::new(store, "claims"),
+            link: Link::new(store, "claims").reporting(&registration.reporter),
             plan: Plan::new(config.queues.clone(), config.order, Instant::now()),
             classes: config.classes.clone().or_else(|| handler.classes()),
             pace: Pace::default(),
             config: config.clone(),
             handler,
             running,
-            process_id,
+            life,
+            process_id: registration.process_id,
+            registration: registration.clone(),
             unsure: false,
             wake,
         }
     }
 
-    /// Polls until told to stop.
-    pub(super) async fn run(mut self, stop: Stop) {
+    /// Runs the start hooks, then polls until told to stop.
+    ///
+    /// # Errors
+    /// Without a claim, when a start hook fails.
+    pub(super) async fn run(mut self, stop: Stop) -> Result<(), HookError> {
+        self.life.start(&self.registration.process, &stop).await?;
         loop {
             tokio::select! {
                 biased;
-                () = stop.requested() => return,
+                () = stop.requested() => return Ok(()),
                 () = self.waited_too_long() => self.running.give_back().await,
                 () = self.room() => {}
             }
@@ -77,7 +88,7 @@ impl Claiming {
                 Ok(Found::Less) => {
                     let wake = Arc::clone(&self.wake);
                     tokio::select! {
-                        () = stop.requested() => return,
+                        () = stop.requested() => return Ok(()),
                         () = self.waited_too_long() => self.running.give_back().await,
                         () = wake.notified() => self.plan.woken(),
                         () = tokio::time::sleep(self.config.polling_interval) => {}
@@ -86,7 +97,7 @@ impl Claiming {
                 Err(error) => {
                     self.unsure = true;
                     tokio::select! {
-                        () = stop.requested() => return,
+                        () = stop.requested() => return Ok(()),
                         () = self.link.wait_after(&error) => {}
                     }
                 }

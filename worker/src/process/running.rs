@@ -1,6 +1,7 @@
 //! One job in a handler's hands: from its row to a verdict.
 
 use super::finishing::Finisher;
+use super::hooks::{FailedJob, Reporter};
 use super::notices::LoggedNotices;
 use super::slots::Slots;
 use crate::execute::errors::class;
@@ -26,6 +27,7 @@ pub(super) struct Running {
     notices: Arc<dyn Notices>,
     job_timeout: Option<Duration>,
     finisher: Finisher,
+    reporter: Reporter,
     slots: Mutex<Slots<Handle>>,
     /// Rung whenever a slot becomes free.
     pub(super) freed: Notify,
@@ -52,6 +54,7 @@ impl Running {
         policy: Policy,
         job_timeout: Option<Duration>,
         finisher: Finisher,
+        reporter: Reporter,
         threads: u32,
     ) -> Self {
         Running {
@@ -60,6 +63,7 @@ impl Running {
             notices: Arc::new(LoggedNotices),
             job_timeout,
             finisher,
+            reporter,
             slots: Mutex::new(Slots::new(threads)),
             freed: Notify::new(),
             done: AtomicU64::new(0),
@@ -195,6 +199,7 @@ impl Running {
     async fn run(&self, claimed: ClaimedJob, cancel: CancellationToken) -> Finish {
         let (claim_id, job_id) = (claimed.claim_id, claimed.job_id);
         let attempts = claimed.attempts;
+        let unread = self.reporter.hears_of_jobs().then(|| FailedJob::from(&claimed));
         let started = Instant::now();
         let verdict = match self.prepare(claimed) {
             Ok(job) => {
@@ -203,7 +208,12 @@ impl Running {
                 let report = self.handler.run(Arc::clone(&job), context).await;
                 self.decide(&job, attempts, report)
             }
-            Err(error) => Verdict::Fail { error: stored(error), envelope: None },
+            Err(error) => {
+                if let Some(job) = unread {
+                    self.reporter.job(job, &error, false);
+                }
+                Verdict::Fail { error: stored(error), envelope: None }
+            }
         };
         self.runs.fetch_add(1, Ordering::Relaxed);
         self.busy_micros.fetch_add(started.elapsed().as_micros() as u64, Ordering::Relaxed);
@@ -276,6 +286,7 @@ impl Running {
                     error = error.message(),
                     "the job will run again"
                 );
+                self.reporter.job(job, &error, true);
                 Verdict::Retry { delay, envelope: counted(error.exception_class()) }
             }
             retry::Verdict::Fail(error) => {
@@ -287,6 +298,7 @@ impl Running {
                     error = error.message(),
                     "the job failed"
                 );
+                self.reporter.job(job, &error, false);
                 let envelope = counted(error.exception_class());
                 Verdict::Fail { error: stored(error), envelope: Some(envelope) }
             }
