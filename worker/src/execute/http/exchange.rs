@@ -113,12 +113,7 @@ impl Exchange<'_> {
     async fn hold(&mut self, mut request: hyper::Request<http_body_util::Full<Bytes>>) -> Result<Report, Ended> {
         let limit = self.handler.settings.timeout;
         loop {
-            let kept = self.handler.connector.kept().await;
-            let is_new = kept.is_none();
-            let mut connection = match kept {
-                Some(connection) => connection,
-                None => self.connect().await?,
-            };
+            let (mut connection, is_new) = self.connection().await?;
             let response = self.during(limit, connection.send(request)).await?;
             let mut error = match response {
                 Ok(response) => {
@@ -140,16 +135,20 @@ impl Exchange<'_> {
         }
     }
 
-    /// A new connection.
-    async fn connect(&mut self) -> Result<Connection, Ended> {
+    /// A connection, and whether it is a new one.
+    async fn connection(&mut self) -> Result<(Connection, bool), Ended> {
         let handler = self.handler;
         let limit = Duration::from_secs(365 * 24 * 3600);
         let admitted = self.during(limit, handler.breaker.admit()).await?;
         let mut admission = admitted.ok_or(Ended::Unsent)?;
+        if let Some(kept) = handler.connector.kept().await {
+            admission.works();
+            return Ok((kept, false));
+        }
         match self.during(limit, handler.connect()).await? {
             Ok(connection) => {
                 admission.works();
-                Ok(connection)
+                Ok((connection, true))
             }
             Err(reason) => {
                 admission.failed(&reason);
