@@ -9,6 +9,7 @@ mod deaths;
 mod heartbeats;
 mod hooks;
 mod interruptions;
+mod pausing;
 mod pidfiles;
 mod starting;
 mod stopping;

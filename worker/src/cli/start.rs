@@ -188,7 +188,7 @@ impl Start {
             ("GRITSTONE_LOG".into(), (&global.log).into()),
             ("GRITSTONE_LOG_FORMAT".into(), global.log_format.name().into()),
         ];
-        Ok(ChildCommand { program, arguments, environment })
+        Ok(ChildCommand { program, arguments, environment, takes_jobs: subcommand == "work" })
     }
 }
 

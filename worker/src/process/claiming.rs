@@ -77,9 +77,13 @@ impl Claiming {
     pub(super) async fn run(mut self, stop: Stop) -> Result<(), HookError> {
         self.life.start(&self.registration.process, &stop).await?;
         loop {
+            if stop.is_paused() {
+                self.pause(&stop).await;
+            }
             tokio::select! {
                 biased;
                 () = stop.requested() => return Ok(()),
+                () = stop.paused(true) => continue,
                 () = self.waited_too_long() => self.running.give_back().await,
                 () = self.room() => {}
             }
@@ -89,6 +93,7 @@ impl Claiming {
                     let wake = Arc::clone(&self.wake);
                     tokio::select! {
                         () = stop.requested() => return Ok(()),
+                        () = stop.paused(true) => {}
                         () = self.waited_too_long() => self.running.give_back().await,
                         () = wake.notified() => self.plan.woken(),
                         () = tokio::time::sleep(self.config.polling_interval) => {}
@@ -102,6 +107,17 @@ impl Claiming {
                     }
                 }
             }
+        }
+    }
+
+    /// Claims nothing until told to go on or to stop. What was claimed ahead is for others to run.
+    async fn pause(&self, stop: &Stop) {
+        self.running.give_back().await;
+        tracing::info!(process_id = self.process_id, "claims are paused");
+        tokio::select! {
+            biased;
+            () = stop.requested() => {}
+            () = stop.paused(false) => tracing::info!(process_id = self.process_id, "claims go on"),
         }
     }
 

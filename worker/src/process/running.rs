@@ -114,6 +114,13 @@ impl Running {
         }
     }
 
+    /// Ends the jobs that run; those that wait take their places.
+    pub(super) fn cancel_running(&self) {
+        for job in self.slots().running.values() {
+            job.cancel.cancel();
+        }
+    }
+
     /// Ends all jobs, and starts none of those that wait.
     pub(super) fn cancel_all(&self) {
         let mut slots = self.slots();

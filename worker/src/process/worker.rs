@@ -12,7 +12,7 @@ use crate::execute::Handler;
 use gritstone_store::{News, Selector, Store};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 /// What handlers get, after being told to stop, before their jobs are dropped.
 const KILL_GRACE: Duration = Duration::from_secs(5);
@@ -91,6 +91,7 @@ impl Worker {
         let wake = Arc::new(Notify::new());
         let listening =
             AbortOnDrop(tokio::spawn(listen(self.store.clone(), self.config.queues.clone(), Arc::clone(&wake))));
+        let ending = AbortOnDrop(tokio::spawn(end_when_told(stop.endings(), Arc::clone(&running))));
         let mut heart = tokio::spawn(heart::beat(self.store.clone(), registration.clone(), Some(Arc::clone(&running))));
         let claiming_stop = stop.child();
         let claiming = Claiming::new(
@@ -142,7 +143,7 @@ impl Worker {
             claiming.abort();
             let _ = claiming.await;
         }
-        drop(listening);
+        drop((listening, ending));
         if lost.is_none() {
             let ended = async {
                 // What was claimed ahead is for others to run.
@@ -198,6 +199,14 @@ impl Worker {
             tracing::warn!(jobs = left, "ending jobs that are still running; they will run again");
             running.cancel_all();
         }
+    }
+}
+
+/// Ends what runs, each time that it is to.
+async fn end_when_told(mut endings: watch::Receiver<u64>, running: Arc<Running>) {
+    while endings.changed().await.is_ok() {
+        tracing::warn!(jobs = running.count(), "ending jobs, as told; they are given back");
+        running.cancel_running();
     }
 }
 

@@ -141,7 +141,7 @@ impl Supervisor {
     /// Keeps all parts going until told to stop, and stops them.
     async fn supervise(&self, life: &Life, listed: &Arc<Mutex<Registration>>, stop: &Stop) {
         let registration = current(listed);
-        let (maintenance_stop, parts_stop) = (Stop::new(), Stop::new());
+        let (maintenance_stop, parts_stop) = (Stop::new(), stop.apart());
         let duties = Duties { registration: registration.clone(), sweeps: None, clearing: false };
         let maintenance = tokio::spawn(maintenance::run(self.store.clone(), duties, maintenance_stop.clone()));
         let mut parts = tokio::task::JoinSet::new();
@@ -258,6 +258,13 @@ impl Keeper {
                 self.replacing(tokio::spawn(async move { dispatcher.run(&stop).await }).await);
             }
             Part::Child(command) => {
+                if command.takes_jobs {
+                    // One that was told before it listens would die of it; none is needed now.
+                    tokio::select! {
+                        () = stop.requested() => return,
+                        () = stop.paused(false) => {}
+                    }
+                }
                 let exit = command.run(supervisor_id, stop).await;
                 if !stop.is_requested() {
                     tracing::error!(pid = exit.pid, status = exit.how, "replace_fork");
