@@ -10,6 +10,7 @@ mod figures;
 mod latency;
 mod others;
 mod resident;
+mod schedule;
 mod server;
 
 use clap::{Parser, Subcommand};
@@ -35,6 +36,8 @@ enum What {
     Others(others::Others),
     /// Memory of an idle worker, and the time from its start to its first claim
     Resident(resident::Resident),
+    /// The time that it takes to read a schedule, and to find its next run
+    Schedule(schedule::Schedule),
 }
 
 #[tokio::main]
@@ -47,5 +50,6 @@ async fn main() -> anyhow::Result<()> {
         What::Latency(bench) => bench.run().await,
         What::Others(bench) => bench.run().await,
         What::Resident(bench) => bench.run().await,
+        What::Schedule(bench) => bench.run(),
     }
 }
