@@ -8,6 +8,7 @@ mod drain;
 mod enqueue;
 mod figures;
 mod latency;
+mod memory;
 mod others;
 mod resident;
 mod schedule;
@@ -32,6 +33,8 @@ enum What {
     Enqueue(enqueue::Enqueue),
     /// From the commit of an enqueue to the start of its handler, on an idle worker
     Latency(latency::Latency),
+    /// A worker's memory over a million jobs
+    Memory(memory::Memory),
     /// The same drain and enqueue on MariaDB, MySQL or SQLite
     Others(others::Others),
     /// Memory of an idle worker, and the time from its start to its first claim
@@ -48,6 +51,7 @@ async fn main() -> anyhow::Result<()> {
         What::Claim(bench) => bench.run().await,
         What::Enqueue(bench) => bench.run().await,
         What::Latency(bench) => bench.run().await,
+        What::Memory(bench) => bench.run().await,
         What::Others(bench) => bench.run().await,
         What::Resident(bench) => bench.run().await,
         What::Schedule(bench) => bench.run(),

@@ -9,6 +9,7 @@ mod check;
 mod clear;
 mod completions;
 mod enqueue;
+mod envelopes;
 mod jobs;
 mod limits;
 mod migrate;

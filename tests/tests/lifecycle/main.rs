@@ -7,6 +7,7 @@
 mod clocks;
 mod deaths;
 mod heartbeats;
+mod hooks;
 mod interruptions;
 mod pidfiles;
 mod starting;

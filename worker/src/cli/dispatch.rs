@@ -1,7 +1,7 @@
 //! `gritstone dispatch`: one dispatcher.
 
 use super::exit::Exit;
-use super::{Global, database, manifests, migrate, runtime, signals, title};
+use super::{Global, database, manifests, migrate, not_yet, runtime, signals, title};
 use crate::process::{Dispatcher, DispatcherConfig, Stop, follow_parent, supervisor_id, write_settings};
 use gritstone_crds::{DispatcherSpec, Spec};
 use std::path::PathBuf;
@@ -26,6 +26,10 @@ impl Dispatch {
         let spec = self.spec()?;
         database::address(global)?;
         title::set("gritstone dispatcher", global);
+        // A supervisor has said it already.
+        if supervisor_id().is_none() {
+            not_yet::warn_of_dispatcher(&spec);
+        }
         runtime::block_on(async {
             let store = database::open(global).await?;
             let stop = Stop::new();
@@ -38,7 +42,8 @@ impl Dispatch {
             };
             let config = DispatcherConfig::from(&spec);
             if usable && (supervisor_id().is_some() || write_settings(&store, &config.settings, &stop).await) {
-                Dispatcher::new(store, config).supervised_by(supervisor_id()).run(&stop).await;
+                let dispatcher = Dispatcher::new(store, config).supervised_by(supervisor_id());
+                dispatcher.run(&stop).await.map_err(|hook| Exit::Refused(hook.to_string()))?;
             }
             Ok(())
         })

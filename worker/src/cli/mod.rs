@@ -27,6 +27,7 @@ mod runtime;
 mod schedule;
 mod signals;
 mod start;
+mod supervisor_hooks;
 mod title;
 mod work;
 

@@ -10,6 +10,7 @@ mod config;
 mod dispatcher;
 mod finishing;
 mod heart;
+mod hooks;
 mod identity;
 mod link;
 mod maintenance;
@@ -25,6 +26,7 @@ mod worker;
 
 pub use config::{DispatcherConfig, QueueOrder, WorkerConfig};
 pub use dispatcher::Dispatcher;
+pub use hooks::{EngineError, FailedJob, HookError, HookResult, Hooks, ProcessInfo, RunError};
 pub use identity::host_identity;
 pub use stop::Stop;
 pub use supervisor::{ChildCommand, Pidfile, PidfileError, Supervisor, SupervisorConfig};
