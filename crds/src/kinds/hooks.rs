@@ -66,7 +66,7 @@ impl Hook {
 
     fn check_points(points: &[(&str, &Vec<Self>)], at: &Path, found: &mut Violations) {
         for (point, hooks) in points {
-            let at = at.field(*point);
+            let at = at.field(point);
             if hooks.len() > Self::MAX {
                 found.add(at.clone(), format!("has {} hooks; at most {} are possible", hooks.len(), Self::MAX));
             }

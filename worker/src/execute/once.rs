@@ -64,7 +64,7 @@ impl Log {
             let Text::Whole(line) = text else { continue };
             if self.left > 0 && !line.trim_ascii().is_empty() {
                 self.left -= 1;
-                super::log_output(None, self.pid, &String::from_utf8_lossy(line));
+                super::log_output(None, Some(self.pid), &String::from_utf8_lossy(line));
             }
         }
     }
