@@ -11,6 +11,7 @@ mod latency;
 mod memory;
 mod others;
 mod resident;
+mod schedule;
 mod server;
 
 use clap::{Parser, Subcommand};
@@ -38,6 +39,8 @@ enum What {
     Others(others::Others),
     /// Memory of an idle worker, and the time from its start to its first claim
     Resident(resident::Resident),
+    /// The time that it takes to read a schedule, and to find its next run
+    Schedule(schedule::Schedule),
 }
 
 #[tokio::main]
@@ -51,5 +54,6 @@ async fn main() -> anyhow::Result<()> {
         What::Memory(bench) => bench.run().await,
         What::Others(bench) => bench.run().await,
         What::Resident(bench) => bench.run().await,
+        What::Schedule(bench) => bench.run(),
     }
 }

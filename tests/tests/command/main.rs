@@ -17,6 +17,7 @@ mod output;
 mod processes;
 mod queues;
 mod reference;
+mod schedule;
 mod servers;
 mod start;
 mod support;

@@ -24,6 +24,7 @@ mod output;
 mod processes;
 mod queues;
 mod runtime;
+mod schedule;
 mod signals;
 mod start;
 mod supervisor_hooks;
@@ -90,6 +91,7 @@ enum Command {
     Batches(batches::Batches),
     Limits(limits::Limits),
     Check(check::Check),
+    Schedule(schedule::Schedules),
     Clear(clear::Clear),
     Completions(completions::Completions),
 }
@@ -110,6 +112,7 @@ pub fn main() -> ExitCode {
         Command::Batches(command) => command.run(&cli.global),
         Command::Limits(command) => command.run(&cli.global),
         Command::Check(command) => command.run(&cli.global),
+        Command::Schedule(command) => command.run(&cli.global),
         Command::Clear(command) => command.run(&cli.global),
         Command::Completions(command) => command.run(),
     };
