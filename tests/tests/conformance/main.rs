@@ -23,6 +23,7 @@ mod processes;
 mod pruning;
 mod queues;
 mod rails_rows;
+mod recurring;
 mod retry;
 mod schedule;
 mod schema;
