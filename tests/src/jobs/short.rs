@@ -38,14 +38,14 @@ pub fn new_process(max_interruptions: u32) -> NewProcess {
 /// Claims from any queue, in order of priority.
 pub async fn claim_any(session: &mut Session<'_>, process_id: i64, limit: u32) -> Vec<ClaimedJob> {
     let selection = Selection::Any { excluded: vec![], mark: Mark::START };
-    let claim = Claim { process_id, selection: &selection, limit, classes: None, skip_locked: true };
+    let claim = Claim { process_id, selection: &selection, limit, classes: None, skip_locked: true, ahead: None };
     session.claim(&claim).await.unwrap()
 }
 
 /// Claims from these queues, one after the other.
 pub async fn claim_from(session: &mut Session<'_>, process_id: i64, queues: &[&str], limit: u32) -> Vec<ClaimedJob> {
     let selection = Selection::Queues(queues.iter().map(|queue| ((*queue).to_owned(), Mark::START)).collect());
-    let claim = Claim { process_id, selection: &selection, limit, classes: None, skip_locked: true };
+    let claim = Claim { process_id, selection: &selection, limit, classes: None, skip_locked: true, ahead: None };
     session.claim(&claim).await.unwrap()
 }
 
