@@ -54,7 +54,7 @@ impl Claim {
 }
 
 async fn claim(session: &mut Session<'static>, process_id: i64, selection: &Selection) -> Result<()> {
-    let claim = StoreClaim { process_id, selection, limit: 1, classes: None, skip_locked: true };
+    let claim = StoreClaim { process_id, selection, limit: 1, classes: None, skip_locked: true, ahead: None };
     let finishes: Vec<Finish> = session
         .claim(&claim)
         .await?

@@ -10,5 +10,6 @@
 //! # }
 //! ```
 
+pub mod jobs;
 pub mod rig;
 pub mod servers;

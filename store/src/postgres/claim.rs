@@ -12,9 +12,9 @@ use std::sync::LazyLock;
 
 /// The statements, one for each combination of what a claim can ask for, made at first use.
 static STATEMENTS: LazyLock<HashMap<Shape, String>> = LazyLock::new(|| {
-    let flags = (0..8).map(|bits| (bits & 1 != 0, bits & 2 != 0, bits & 4 != 0));
-    let shapes = flags.flat_map(|(named, by_class, skip_locked)| {
-        WINDOWS.map(|window| Shape { named, by_class, skip_locked, window })
+    let flags = (0..16).map(|bits| [1, 2, 4, 8].map(|bit| bits & bit != 0));
+    let shapes = flags.flat_map(|[named, by_class, skip_locked, ahead]| {
+        WINDOWS.map(|window| Shape { named, by_class, skip_locked, ahead, window })
     });
     shapes.map(|shape| (shape, shape.statement())).collect()
 });
@@ -31,6 +31,8 @@ struct Shape {
     named: bool,
     by_class: bool,
     skip_locked: bool,
+    /// With a list of what has not started.
+    ahead: bool,
     window: u32,
 }
 
@@ -40,6 +42,7 @@ impl Shape {
             named: matches!(claim.selection, Selection::Queues(_)),
             by_class: claim.classes.is_some(),
             skip_locked: claim.skip_locked,
+            ahead: claim.ahead.is_some(),
             window: WINDOWS.into_iter().find(|window| claim.limit <= *window).unwrap_or(u32::MAX),
         }
     }
@@ -51,16 +54,17 @@ impl Shape {
     /// cost a flush of the log.
     fn statement(self) -> String {
         let (gate, pick) = if self.named { self.named_queues() } else { self.any_queue() };
+        let (lock, list) = if self.ahead { ("for no key update", self.list()) } else { ("for share", String::new()) };
         format!(
             "with gate as materialized (
                select process_id from gritstone_processes
                where process_id = $1 and (cordoned_until is null or cordoned_until <= (clock_timestamp() at time zone 'utc'))
-                 and {gate} for share),
+                 and {gate} {lock}),
              picked as materialized ({pick}),
              gone as (delete from solid_queue_ready_executions r using picked where r.id = picked.id),
              claimed as (
                insert into solid_queue_claimed_executions (job_id, process_id, created_at)
-               select job_id, $1, (clock_timestamp() at time zone 'utc') from picked returning id, job_id)
+               select job_id, $1, (clock_timestamp() at time zone 'utc') from picked returning id, job_id){list}
              select c.id, j.id, j.queue_name, j.class_name, j.priority, j.arguments, j.active_job_id, j.scheduled_at,
                j.created_at, j.concurrency_key, g.interruptions, g.attempts
              from claimed c join solid_queue_jobs j on j.id = c.job_id left join gritstone_jobs g on g.job_id = c.job_id"
@@ -112,6 +116,19 @@ impl Shape {
         (gate.to_owned(), pick)
     }
 
+    /// Lists what has not started: the claims kept from before, and all but the first few of the new ones.
+    fn list(self) -> String {
+        let (kept, starting) = if self.by_class { ("$7", "$8") } else { ("$6", "$7") };
+        format!(
+            ",
+             listed as (
+               update gritstone_processes set unstarted = (
+                 select coalesce(json_agg(id), '[]')::text
+                 from (select unnest({kept}::int8[]) as id union all (select id from claimed order by id offset {starting})) u)
+               where process_id = $1 and exists (select 1 from claimed))"
+        )
+    }
+
     fn lock(self) -> &'static str {
         if self.skip_locked { "for update of r skip locked" } else { "for update of r" }
     }
@@ -137,6 +154,10 @@ pub(crate) async fn claim(mut postgres: Postgres<'_>, claim: &Claim<'_>) -> Resu
         }
         if let Some(classes) = claim.classes {
             arguments.add(classes)?;
+        }
+        if let Some(ahead) = &claim.ahead {
+            arguments.add(ahead.kept)?;
+            arguments.add(i64::from(ahead.starting))?;
         }
         Ok(())
     };

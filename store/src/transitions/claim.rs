@@ -50,6 +50,29 @@ pub struct Claim<'c> {
     pub classes: Option<&'c [String]>,
     /// Pass over rows that others hold, or wait for them.
     pub skip_locked: bool,
+    /// What is written of jobs that are claimed ahead of their run.
+    pub ahead: Option<Ahead<'c>>,
+}
+
+/// Which claims of a worker have not started: written in the transaction of a claim, so that a worker's death is counted against
+/// the jobs that it was running and no others.
+///
+/// Written only by a claim that finds something; after another one [`write_unstarted`](Session::write_unstarted) says the same.
+#[derive(Debug, Clone, Copy)]
+pub struct Ahead<'c> {
+    /// Those from earlier claims.
+    pub kept: &'c [i64],
+    /// How many of the new ones may start before the list is written again: the first, by their claims' ids.
+    pub starting: u32,
+}
+
+impl Ahead<'_> {
+    /// The claims that have not started once `claims` have been made.
+    pub fn unstarted(&self, claims: impl Iterator<Item = i64>) -> Vec<i64> {
+        let mut new: Vec<i64> = claims.collect();
+        new.sort_unstable();
+        self.kept.iter().copied().chain(new.into_iter().skip(self.starting as usize)).collect()
+    }
 }
 
 impl Session<'_> {
@@ -99,7 +122,8 @@ impl Session<'_> {
     async fn claim_script(&mut self, claim: &Claim<'_>) -> Result<Vec<ClaimedJob>, Error> {
         let gate = format!(
             "select process_id from gritstone_processes where process_id = ? and (cordoned_until is null or cordoned_until <= ?){}",
-            self.dialect.for_share()
+            // A shared lock that is then written through would deadlock with whoever waits for it.
+            if claim.ahead.is_some() { self.dialect.for_update(false) } else { self.dialect.for_share() }
         );
         if self.query_one(&gate, &[claim.process_id.into(), Value::NOW]).await?.is_none() {
             return Ok(Vec::new());
@@ -119,6 +143,10 @@ impl Session<'_> {
         .await?;
         let rows = self.query(&format!("{CLAIMED} where c.job_id in ?"), &values![&job_ids]).await?;
         let mut claimed = rows.iter().map(read).collect::<Result<Vec<_>, _>>()?;
+        if let Some(ahead) = &claim.ahead {
+            let unstarted = ahead.unstarted(claimed.iter().map(|job| job.claim_id));
+            self.set_unstarted(claim.process_id, &unstarted).await?;
+        }
         let position: std::collections::HashMap<i64, usize> =
             job_ids.iter().enumerate().map(|(position, id)| (*id, position)).collect();
         claimed.sort_by_key(|job| position.get(&job.job_id).copied());

@@ -22,7 +22,7 @@ mod schedule;
 mod settings;
 
 pub use batches::{BatchCallbacks, BatchRef, BatchState, NewBatch};
-pub use claim::{Claim, Mark, Selection};
+pub use claim::{Ahead, Claim, Mark, Selection};
 pub use clear::ClearOptions;
 pub use discard::Discarded;
 pub use enqueue::WakeAfterCommit;

@@ -7,7 +7,6 @@ pub(super) fn warn(spec: &QueueWorkerSpec) {
     let fields = [
         ("hooks", !spec.hooks.is_empty()),
         ("classDefaults", !spec.class_defaults.is_empty()),
-        ("prefetch", spec.prefetch.is_some_and(|prefetch| prefetch > 0)),
         ("allowCommands", spec.allow_commands),
     ];
     for (field, _) in fields.iter().filter(|(_, used)| *used) {

@@ -1,12 +1,14 @@
-//! The poll loop: claim for every free slot, start each job, wait when there is nothing.
+//! The poll loop: claim for every free slot and a little ahead, start each job, wait when there is nothing.
 
 use super::config::WorkerConfig;
 use super::link::{Link, in_time};
+use super::pace::Pace;
 use super::plan::Plan;
 use super::running::Running;
+use super::slots::Room;
 use super::stop::Stop;
 use crate::execute::Handler;
-use gritstone_store::{Claim, ClaimedJob, Error, Selection, Store};
+use gritstone_store::{Ahead, Claim, ClaimedJob, Error, Store};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -20,9 +22,13 @@ const ALONE_AFTER: u32 = 2;
 /// large ones. Much shorter than a claim of one job with all its round trips.
 const GATHER: Duration = Duration::from_micros(500);
 
+/// How long a job that was claimed ahead because jobs were short may wait for a slot.
+const PATIENCE: Duration = Duration::from_secs(1);
+
 pub(super) struct Claiming {
     link: Link,
     plan: Plan,
+    pace: Pace,
     config: WorkerConfig,
     classes: Option<Vec<String>>,
     handler: Arc<dyn Handler>,
@@ -47,6 +53,7 @@ impl Claiming {
             link: Link::new(store, "claims"),
             plan: Plan::new(config.queues.clone(), config.order, Instant::now()),
             classes: config.classes.clone().or_else(|| handler.classes()),
+            pace: Pace::default(),
             config: config.clone(),
             handler,
             running,
@@ -62,7 +69,8 @@ impl Claiming {
             tokio::select! {
                 biased;
                 () = stop.requested() => return,
-                () = self.free_slot() => {}
+                () = self.waited_too_long() => self.running.give_back().await,
+                () = self.room() => {}
             }
             match self.poll(&stop).await {
                 Ok(Found::Enough) => {}
@@ -70,6 +78,7 @@ impl Claiming {
                     let wake = Arc::clone(&self.wake);
                     tokio::select! {
                         () = stop.requested() => return,
+                        () = self.waited_too_long() => self.running.give_back().await,
                         () = wake.notified() => self.plan.woken(),
                         () = tokio::time::sleep(self.config.polling_interval) => {}
                     }
@@ -85,15 +94,43 @@ impl Claiming {
         }
     }
 
-    /// Waits for a slot, and for a handler that can be reached.
-    async fn free_slot(&self) {
-        self.running.below(self.config.threads as usize).await;
+    /// How many jobs to hold beyond those that run, and how many of them will start so soon that they count as started.
+    fn prefetch(&self) -> (usize, usize) {
+        let soon = self.pace.soon(self.config.threads);
+        (self.config.prefetch.unwrap_or(soon) as usize, soon as usize)
+    }
+
+    /// Waits until there is room for more jobs, and for a handler that can be reached.
+    async fn room(&self) {
+        let (prefetch, soon) = self.prefetch();
+        let threads = self.config.threads as usize;
+        let (most, enough) = match self.running.slots().has_unstarted() {
+            true => (threads + prefetch.min(soon), 0),
+            // While nothing is idle there is no hurry.
+            false => (threads + prefetch, prefetch / 2),
+        };
+        self.running.below(most - enough).await;
         self.handler.ready().await;
-        let quarter = self.config.threads as usize / 4;
-        if quarter > 1 && self.running.count() > self.config.threads as usize - quarter {
+        let quarter = most / 4;
+        if quarter > 1 && self.running.count() > most - quarter {
             // Not many are free: a moment later there may be more.
-            let more = self.running.below(self.config.threads as usize - quarter);
-            let _ = tokio::time::timeout(GATHER, more).await;
+            let _ = tokio::time::timeout(GATHER, self.running.below(most - quarter)).await;
+        }
+    }
+
+    /// Rings when a job that was claimed ahead, unasked, waits for longer than was foreseen: another worker may be idle.
+    async fn waited_too_long(&self) {
+        loop {
+            let since = match self.config.prefetch {
+                None => self.running.slots().waiting_since(),
+                Some(_) => None,
+            };
+            let Some(since) = since else { return std::future::pending().await };
+            let patience = PATIENCE.saturating_sub(since.elapsed());
+            if patience.is_zero() {
+                return;
+            }
+            tokio::time::sleep(patience).await;
         }
     }
 
@@ -104,8 +141,12 @@ impl Claiming {
                 recovered = self.recover_lost_reply(stop) => recovered?,
             }
         }
-        let free = (self.config.threads as usize).saturating_sub(self.running.count()) as u32;
-        if free == 0 {
+        let (runs, busy) = self.running.totals();
+        self.pace.note(runs, busy);
+        let (prefetch, soon) = self.prefetch();
+        let room = self.running.slots().room(prefetch, soon);
+        if room.claim == 0 {
+            self.promote(&room).await?;
             return Ok(Found::Enough);
         }
         let session = self.link.session().await?;
@@ -116,26 +157,57 @@ impl Claiming {
         }
         let began = Instant::now();
         let selection = self.plan.selection(began, rand::random());
-        let jobs = claim(session, self.process_id, &selection, free, self.classes.as_deref(), &self.config).await?;
+        let limit = room.claim as u32;
+        let claim = Claim {
+            process_id: self.process_id,
+            selection: &selection,
+            limit,
+            classes: self.classes.as_deref(),
+            skip_locked: self.config.skip_locked,
+            ahead: room.listed.then_some(Ahead { kept: &room.kept, starting: room.starting as u32 }),
+        };
+        let jobs = in_time(session.claim(&claim)).await?;
         self.link.answered();
         let now = Instant::now();
-        let again = self.plan.claimed(&jobs, free, now.duration_since(began), now);
-        tracing::trace!(process_id = self.process_id, idle_threads = free, claimed = jobs.len(), "polling");
-        if !jobs.is_empty() {
+        let again = self.plan.claimed(&jobs, limit, now.duration_since(began), now);
+        tracing::trace!(process_id = self.process_id, idle_threads = limit, claimed = jobs.len(), "polling");
+        if jobs.is_empty() {
+            self.promote(&room).await?;
+        } else {
             let job_ids = Ids(&jobs);
             tracing::debug!(process_id = self.process_id, ?job_ids, size = jobs.len(), "claim");
+            self.running.promote(room.promoted);
+            let unstarted = claim.ahead.map(|ahead| ahead.unstarted(jobs.iter().map(|job| job.claim_id)));
+            self.start(jobs, &unstarted.unwrap_or_default(), stop).await;
         }
-        self.start(jobs, stop).await;
-        Ok(if again { Found::Enough } else { Found::Less })
+        let held = self.running.slots().has_unstarted();
+        Ok(if again || held { Found::Enough } else { Found::Less })
     }
 
-    async fn start(&mut self, jobs: Vec<ClaimedJob>, stop: &Stop) {
-        let (alone, together): (Vec<_>, Vec<_>) = jobs.into_iter().partition(|job| job.interruptions >= ALONE_AFTER);
-        for job in together {
-            self.running.start(job);
+    /// Lets jobs start that were listed as not started, once the list says so no more.
+    async fn promote(&mut self, room: &Room) -> Result<(), Error> {
+        if room.promoted > 0 {
+            let session = self.link.session().await?;
+            in_time(session.write_unstarted(self.process_id, &room.kept)).await?;
+            self.running.promote(room.promoted);
+        }
+        Ok(())
+    }
+
+    /// Starts what was claimed; `unstarted` are the claims that are listed as not started.
+    async fn start(&mut self, jobs: Vec<ClaimedJob>, unstarted: &[i64], stop: &Stop) {
+        let mut alone = VecDeque::new();
+        for job in jobs {
+            if job.interruptions >= ALONE_AFTER {
+                alone.push_back(job);
+            } else if unstarted.contains(&job.claim_id) {
+                self.running.slots().hold(job);
+            } else {
+                self.running.start(job);
+            }
         }
         if !alone.is_empty() {
-            self.start_alone(alone.into(), stop).await;
+            self.start_alone(alone, stop).await;
         }
     }
 
@@ -173,7 +245,8 @@ impl Claiming {
     }
 
     async fn list_unstarted(&mut self, waiting: &VecDeque<ClaimedJob>) -> Result<(), Error> {
-        let claims: Vec<i64> = waiting.iter().map(|job| job.claim_id).collect();
+        let held = self.running.slots().unstarted().collect::<Vec<_>>();
+        let claims: Vec<i64> = waiting.iter().map(|job| job.claim_id).chain(held).collect();
         in_time(self.link.session().await?.write_unstarted(self.process_id, &claims)).await
     }
 
@@ -191,7 +264,10 @@ impl Claiming {
         self.unsure = false;
         if !lost.is_empty() {
             tracing::info!(size = lost.len(), "running jobs whose claim was answered to a broken connection");
-            self.start(lost, stop).await;
+            // The claim may have listed them as not started.
+            let unstarted = self.running.slots().unstarted().collect::<Vec<_>>();
+            in_time(self.link.session().await?.write_unstarted(self.process_id, &unstarted)).await?;
+            self.start(lost, &[], stop).await;
         }
         Ok(())
     }
@@ -211,16 +287,4 @@ enum Found {
     Enough,
     /// Less: there is nothing more for now.
     Less,
-}
-
-async fn claim(
-    session: &mut gritstone_store::Session<'_>,
-    process_id: i64,
-    selection: &Selection,
-    limit: u32,
-    classes: Option<&[String]>,
-    config: &WorkerConfig,
-) -> Result<Vec<ClaimedJob>, Error> {
-    let claim = Claim { process_id, selection, limit, classes, skip_locked: config.skip_locked };
-    in_time(session.claim(&claim)).await
 }

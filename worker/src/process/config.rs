@@ -21,6 +21,8 @@ pub struct WorkerConfig {
     pub classes: Option<Vec<String>>,
     /// Jobs at a time.
     pub threads: u32,
+    /// How many jobs it claims beyond those; as many as start within 20 ms, 500 at most, when absent.
+    pub prefetch: Option<u32>,
     /// The pause after a claim that found less than it asked for.
     pub polling_interval: Duration,
     /// Pass over rows that others hold.
@@ -53,6 +55,7 @@ impl From<&QueueWorkerSpec> for WorkerConfig {
             order: spec.queue_order,
             classes: spec.classes.clone(),
             threads: spec.threads.max(1) as u32,
+            prefetch: spec.prefetch.map(|prefetch| prefetch.max(0) as u32),
             polling_interval: spec.polling_interval.as_std(),
             skip_locked: spec.skip_locked,
             retry: policy(&spec.retry),

@@ -48,7 +48,7 @@ pub(super) async fn beat(store: Store, registration: Registration, running: Opti
             let Some(left) = deadline.checked_duration_since(began) else { return Lost::Contact };
             let attempt = async {
                 let session = link.session().await?;
-                say(session, &registration, running.as_deref(), &mut suspects).await
+                say(session, &registration, running.as_ref(), &mut suspects).await
             };
             match within(left.min(interval.max(Duration::from_secs(1))), attempt).await {
                 Ok(true) => {
@@ -75,7 +75,7 @@ pub(super) async fn beat(store: Store, registration: Registration, running: Opti
 async fn say(
     session: &mut Session<'_>,
     registration: &Registration,
-    running: Option<&Running>,
+    running: Option<&Arc<Running>>,
     suspects: &mut HashSet<i64>,
 ) -> Result<bool, Error> {
     let process_id = registration.process_id;
@@ -97,6 +97,11 @@ async fn say(
     if !still.is_empty() {
         tracing::warn!(process_id, claims = ?still, "these claims were taken away; ending their jobs");
         running.cancel(&still);
+    }
+    if running.has_waiting() && session.is_cordoned(process_id).await? {
+        let running = Arc::clone(running);
+        // Not here: what gives back waits while the database can't keep up, and a heartbeat must not.
+        tokio::spawn(async move { running.give_back().await });
     }
     let idle: HashSet<i64> = held.into_iter().filter(|claim| !before.contains(claim)).collect();
     if !idle.is_disjoint(suspects) {

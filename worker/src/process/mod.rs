@@ -1,7 +1,7 @@
 //! The processes of the engine: worker, dispatcher, supervisor, and what they are made of.
 //!
-//! A [`Worker`] claims jobs (`claiming`, by the `plan` of its queues), has a handler run them (`running`) and writes how they ended
-//! (`finishing`). A [`Dispatcher`] makes due jobs ready and mends what others left behind (`maintenance`). Each is
+//! A [`Worker`] claims jobs (`claiming`, by the `plan` of its queues), has a handler run them (`running`, in its `slots`, a few
+//! of them claimed ahead at the jobs' `pace`) and writes how they ended (`finishing`). A [`Dispatcher`] makes due jobs ready and mends what others left behind (`maintenance`). Each is
 //! listed (`registration`), says that it lives (`heart`), and stops when told to ([`Stop`]). The [`Supervisor`] keeps several of
 //! them going. Everything talks to the database through a `link`, which waits out its absence.
 
@@ -14,9 +14,11 @@ mod identity;
 mod link;
 mod maintenance;
 mod notices;
+mod pace;
 mod plan;
 mod registration;
 mod running;
+mod slots;
 mod stop;
 mod supervisor;
 mod worker;

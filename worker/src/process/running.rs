@@ -2,6 +2,7 @@
 
 use super::finishing::Finisher;
 use super::notices::LoggedNotices;
+use super::slots::Slots;
 use crate::execute::errors::class;
 use crate::execute::retry::{self, Policy};
 use crate::execute::{Arguments, Context, Handler, Job, JobError, Notices, Report};
@@ -25,22 +26,23 @@ pub(super) struct Running {
     notices: Arc<dyn Notices>,
     job_timeout: Option<Duration>,
     finisher: Finisher,
-    /// By claim. The token ends that job alone.
-    jobs: Mutex<HashMap<i64, Handle>>,
+    slots: Mutex<Slots<Handle>>,
     /// Rung whenever a slot becomes free.
     pub(super) freed: Notify,
     pub(super) done: AtomicU64,
     pub(super) failed: AtomicU64,
+    /// Runs, however they ended.
+    runs: AtomicU64,
     pub(super) busy_micros: AtomicU64,
     /// Claims are held that nobody runs; the claiming loop is to look.
     pub(super) has_strays: AtomicBool,
 }
 
 /// What a running job can be ended by.
-struct Handle {
+pub(super) struct Handle {
     /// Tells its handler.
     cancel: CancellationToken,
-    /// Drops it.
+    /// Drops it, and whatever would have come after it.
     task: AbortHandle,
 }
 
@@ -50,6 +52,7 @@ impl Running {
         policy: Policy,
         job_timeout: Option<Duration>,
         finisher: Finisher,
+        threads: u32,
     ) -> Self {
         Running {
             handler,
@@ -57,27 +60,40 @@ impl Running {
             notices: Arc::new(LoggedNotices),
             job_timeout,
             finisher,
-            jobs: Mutex::default(),
+            slots: Mutex::new(Slots::new(threads)),
             freed: Notify::new(),
             done: AtomicU64::new(0),
             failed: AtomicU64::new(0),
+            runs: AtomicU64::new(0),
             busy_micros: AtomicU64::new(0),
             has_strays: AtomicBool::new(false),
         }
     }
 
-    fn jobs(&self) -> MutexGuard<'_, HashMap<i64, Handle>> {
-        self.jobs.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(super) fn slots(&self) -> MutexGuard<'_, Slots<Handle>> {
+        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// How many jobs are running.
+    /// How many jobs are running, or about to.
     pub(super) fn count(&self) -> usize {
-        self.jobs().len()
+        self.slots().admitted()
     }
 
-    /// The claims of the jobs that are running.
+    /// The claims of all jobs that are held.
     pub(super) fn claims(&self) -> Vec<i64> {
-        self.jobs().keys().copied().collect()
+        self.slots().claims()
+    }
+
+    /// Whether anything was claimed ahead that hasn't started.
+    pub(super) fn has_waiting(&self) -> bool {
+        let slots = self.slots();
+        slots.has_unstarted() || slots.waiting_since().is_some()
+    }
+
+    /// How many runs there were, and the time that they took.
+    pub(super) fn totals(&self) -> (u64, Duration) {
+        let busy = Duration::from_micros(self.busy_micros.load(Ordering::Relaxed));
+        (self.runs.load(Ordering::Relaxed), busy)
     }
 
     /// Waits until the end of every run so far is written.
@@ -87,28 +103,41 @@ impl Running {
 
     /// Ends the jobs of these claims.
     pub(super) fn cancel(&self, claims: &[i64]) {
-        let jobs = self.jobs();
-        for job in claims.iter().filter_map(|claim| jobs.get(claim)) {
+        let mut slots = self.slots();
+        slots.forget(&claims.iter().copied().collect());
+        for job in claims.iter().filter_map(|claim| slots.running.get(claim)) {
             job.cancel.cancel();
         }
     }
 
-    /// Ends all jobs.
+    /// Ends all jobs, and starts none of those that wait.
     pub(super) fn cancel_all(&self) {
-        for job in self.jobs().values() {
+        let mut slots = self.slots();
+        slots.take_waiting();
+        for job in slots.running.values() {
             job.cancel.cancel();
+        }
+    }
+
+    /// Gives back what was claimed ahead and has not started: it is ready again, nothing counted.
+    pub(super) async fn give_back(&self) {
+        let waiting = self.slots().take_waiting();
+        self.freed.notify_waiters();
+        for job in waiting {
+            let verdict = Verdict::Release { delay: None };
+            self.finisher.send(Finish { claim_id: job.claim_id, job_id: job.job_id, verdict }).await;
         }
     }
 
     /// Drops the jobs that did not end when told to: nothing more is written for them.
     pub(super) fn drop_all(&self) {
-        for (_, job) in self.jobs().drain() {
+        for (_, job) in self.slots().running.drain() {
             job.task.abort();
         }
         self.freed.notify_waiters();
     }
 
-    /// Waits until fewer than `most` jobs are running.
+    /// Waits until fewer than `most` jobs are running or about to.
     pub(super) async fn below(&self, most: usize) {
         loop {
             let freed = self.freed.notified();
@@ -122,20 +151,45 @@ impl Running {
         }
     }
 
-    /// Starts a job.
+    /// Starts a job, at once or when a slot becomes free.
     pub(super) fn start(self: &Arc<Self>, claimed: ClaimedJob) {
-        let cancel = CancellationToken::new();
-        let (claim_id, token) = (claimed.claim_id, cancel.clone());
-        let running = Arc::clone(self);
         // Held until it is in the list, so that it can't be taken off before.
-        let mut jobs = self.jobs();
-        let task = tokio::spawn(async move {
-            let finish = running.run(claimed, token).await;
-            running.finisher.send(finish).await;
-            running.jobs().remove(&claim_id);
-            running.freed.notify_waiters();
-        });
-        jobs.insert(claim_id, Handle { cancel, task: task.abort_handle() });
+        let mut slots = self.slots();
+        let Some(claimed) = slots.admit(claimed, Instant::now()) else { return };
+        let cancel = CancellationToken::new();
+        let claim_id = claimed.claim_id;
+        let task = tokio::spawn(Arc::clone(self).work_off(claimed, cancel.clone()));
+        slots.running.insert(claim_id, Handle { cancel, task: task.abort_handle() });
+    }
+
+    /// Lets so many jobs start that were listed as not started.
+    pub(super) fn promote(self: &Arc<Self>, count: usize) {
+        let promoted = self.slots().promote(count);
+        for job in promoted {
+            self.start(job);
+        }
+    }
+
+    /// Runs a job, and in its slot those that wait, one after the other.
+    async fn work_off(self: Arc<Self>, mut claimed: ClaimedJob, mut cancel: CancellationToken) {
+        loop {
+            let claim_id = claimed.claim_id;
+            let finish = self.run(claimed, cancel).await;
+            self.finisher.send(finish).await;
+            let next = {
+                let mut slots = self.slots();
+                slots.next_after(claim_id).map(|(job, Handle { task, .. })| {
+                    let cancel = CancellationToken::new();
+                    slots.running.insert(job.claim_id, Handle { cancel: cancel.clone(), task });
+                    (job, cancel)
+                })
+            };
+            self.freed.notify_waiters();
+            match next {
+                Some(next) => (claimed, cancel) = next,
+                None => return,
+            }
+        }
     }
 
     async fn run(&self, claimed: ClaimedJob, cancel: CancellationToken) -> Finish {
@@ -151,6 +205,7 @@ impl Running {
             }
             Err(error) => Verdict::Fail { error: stored(error), envelope: None },
         };
+        self.runs.fetch_add(1, Ordering::Relaxed);
         self.busy_micros.fetch_add(started.elapsed().as_micros() as u64, Ordering::Relaxed);
         match &verdict {
             Verdict::Done => self.done.fetch_add(1, Ordering::Relaxed),

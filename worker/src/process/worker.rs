@@ -71,6 +71,7 @@ impl Worker {
             self.config.retry.clone(),
             self.config.job_timeout,
             finisher.clone(),
+            self.config.threads,
         ));
         let wake = Arc::new(Notify::new());
         let listening =
@@ -115,6 +116,8 @@ impl Worker {
         }
         drop(listening);
         if lost.is_none() {
+            // What was claimed ahead is for others to run.
+            let _ = tokio::time::timeout(CLAIM_TIMEOUT, running.give_back()).await;
             lost = tokio::select! {
                 () = self.drain(&running, stop) => None,
                 gone = &mut heart => Some(gone.unwrap_or(Lost::Contact)),

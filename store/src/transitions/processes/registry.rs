@@ -62,6 +62,8 @@ pub struct Counters {
     pub busy: Duration,
 }
 
+const UNSTARTED: &str = "update gritstone_processes set unstarted = ? where process_id = ?";
+
 impl Session<'_> {
     /// Writes a process down.
     ///
@@ -151,14 +153,32 @@ impl Session<'_> {
         Ok(self.write(sql, &[Value::now_plus(duration), process_id.into()]).await? > 0)
     }
 
+    /// Whether a process is kept from claiming: what it claimed ahead is then for others.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn is_cordoned(&mut self, process_id: i64) -> Result<bool, Error> {
+        let sql = "select 1 from gritstone_processes where process_id = ? and cordoned_until > ?";
+        Ok(self.query_one(sql, &[process_id.into(), Value::NOW]).await?.is_some())
+    }
+
     /// Claims that were fetched ahead and will not have started until the list says otherwise.
     ///
     /// # Errors
     /// Those of the database.
     pub async fn write_unstarted(&mut self, process_id: i64, claim_ids: &[i64]) -> Result<(), Error> {
         let list = serde_json::Value::from(claim_ids).to_string();
-        self.write("update gritstone_processes set unstarted = ? where process_id = ?", &values![list, process_id])
-            .await?;
+        self.write(UNSTARTED, &values![list, process_id]).await?;
+        Ok(())
+    }
+
+    pub(in crate::transitions) async fn set_unstarted(
+        &mut self,
+        process_id: i64,
+        claim_ids: &[i64],
+    ) -> Result<(), Error> {
+        let list = serde_json::Value::from(claim_ids).to_string();
+        self.execute(UNSTARTED, &values![list, process_id]).await?;
         Ok(())
     }
 

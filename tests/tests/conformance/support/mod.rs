@@ -1,21 +1,18 @@
 //! What the cases stand on: a migrated database of their own, shorthand for jobs and processes, and raw SQL to look at what
 //! was written.
 
-mod actor;
 mod catalogue;
 mod check;
-mod crash;
 mod db;
 mod raw;
 mod short;
 
-pub use actor::Actor;
 pub use catalogue::catalogue;
 pub use check::{check_moment, run_to_the_end, sweep_and_check};
-pub use crash::polled;
 pub use db::Db;
+pub use gritstone_tests::jobs::{Actor, claim_any, claim_from, done, fail, job, limit, new_process, polled, retry};
 pub use raw::Raw;
-pub use short::{claim_any, claim_from, done, fail, finish, job, limit, new_process, retry, start};
+pub use short::{finish, start};
 
 /// Makes a test of each case for each database. `with path` says how the database is made; [`Db::new`] unless given.
 macro_rules! conformance {

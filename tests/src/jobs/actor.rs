@@ -9,6 +9,9 @@ use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+/// The batches that are joined later on: the older ones have come to their end.
+const REMEMBERED: usize = 50;
+
 /// A worker, enqueuer, dispatcher and operator in one.
 pub struct Actor {
     store: Store,
@@ -20,6 +23,7 @@ pub struct Actor {
 }
 
 impl Actor {
+    /// One who has registered. `seed` decides all it does, `batches` are those that all of its kind may join.
     pub async fn new(store: Store, seed: u64, batches: Arc<Mutex<Vec<BatchRef>>>) -> Actor {
         let mut session = store.connect().await.unwrap();
         let process_id = session.register(&new_process(2)).await.unwrap().process_id;
@@ -42,7 +46,7 @@ impl Actor {
         match self.rng.random_range(0..20) {
             0..=3 => self.enqueue().await,
             4..=7 => {
-                let limit = self.rng.random_range(1..4);
+                let limit = if self.rng.random_bool(0.1) { 40 } else { self.rng.random_range(1..4) };
                 self.held.extend(claim_any(&mut self.session, self.process_id, limit).await);
             }
             8..=12 => self.finish().await,
@@ -55,7 +59,7 @@ impl Actor {
             17 => drop(self.session.sweep_limits().await.unwrap()),
             18 => {
                 self.session.sweep_batches().await.unwrap();
-                let old = ClearOptions { class: Some("Job".into()), batch_size: 2, ..ClearOptions::default() };
+                let old = ClearOptions { class: Some("Job".into()), batch_size: 20, ..ClearOptions::default() };
                 self.session.clear_finished(&old).await.unwrap();
             }
             _ => self.die().await,
@@ -72,7 +76,7 @@ impl Actor {
             let callback = NewJob::new("Finish", vec![]).on("callbacks");
             let callbacks = BatchCallbacks { on_finish: Some(callback), ..BatchCallbacks::default() };
             let batch = self.session.create_batch(&NewBatch { callbacks, ..NewBatch::default() }).await.unwrap();
-            self.batches.lock().unwrap().push(batch.clone());
+            remember(&mut self.batches.lock().unwrap(), batch.clone());
             for job in &mut jobs {
                 job.batch = Some(batch.clone());
             }
@@ -165,4 +169,11 @@ impl Actor {
         let filter = JobFilter { state: Some(state), queue: Some("default".into()), limit: 3, ..JobFilter::default() };
         self.session.job_ids(&filter).await.unwrap()
     }
+}
+
+fn remember(batches: &mut Vec<BatchRef>, batch: BatchRef) {
+    if batches.len() == REMEMBERED {
+        batches.remove(0);
+    }
+    batches.push(batch);
 }
