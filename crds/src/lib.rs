@@ -14,6 +14,7 @@ pub mod kinds;
 pub mod manifest;
 mod nearest;
 mod path;
+pub mod schedule;
 pub mod text;
 
 pub use check::Violation;
@@ -21,6 +22,7 @@ pub use kinds::{CronScheduleSpec, DispatcherSpec, Kind, QueueWorkerSpec, Recurri
 pub use manifest::{Manifest, Metadata, Problem, Source, read_manifests, read_path};
 pub use nearest::nearest;
 pub use path::{Path, Segment};
+pub use schedule::{ScheduleError, Timetable};
 pub use text::{Duration, KeyExpression, Memory, QueueName, QueuePattern, QueueSelector, QueueSelectors};
 
 /// The API group of every kind, also the prefix of our labels and annotations.

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::recurring_task::{check_time_zone, utc};
+use super::schedule::check_text;
 use super::{Interval, JobTemplate, MissedRuns};
 use crate::check::{Violation, Violations};
 use crate::path::Path;
@@ -33,7 +34,7 @@ pub struct CronScheduleSpec {
 }
 
 impl CronScheduleSpec {
-    /// Everything that makes no sense in it. The cron's text is not read here.
+    /// Everything that makes no sense in it.
     pub fn validate(&self) -> Vec<Violation> {
         let mut found = Violations::default();
         let at = Path::root().field("spec");
@@ -41,7 +42,7 @@ impl CronScheduleSpec {
         match (&self.cron, &self.interval) {
             (None, None) => found.add(at.field("cron"), "is missing: give a cron or an interval"),
             (Some(_), Some(_)) => found.add(at.field("interval"), "stands beside cron: keep one of them"),
-            (Some(cron), None) => found.name(at.field("cron"), "the cron", cron),
+            (Some(cron), None) => check_text(cron, at.field("cron"), &mut found),
             (None, Some(interval)) => interval.check(&at.field("interval"), &mut found),
         }
         check_time_zone(&self.time_zone, at.field("timeZone"), &mut found);

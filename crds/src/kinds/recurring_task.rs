@@ -63,7 +63,7 @@ impl RecurringTaskSpec {
         }
     }
 
-    /// Everything that makes no sense in it. The schedule's text is not read here.
+    /// Everything that makes no sense in it.
     pub fn validate(&self) -> Vec<Violation> {
         let mut found = Violations::default();
         self.check(&Path::root().field("spec"), &mut found);

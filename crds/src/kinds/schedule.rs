@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::check::Violations;
 use crate::path::Path;
+use crate::schedule::Timetable;
 use crate::text::Duration;
 
 /// When a recurring task runs.
@@ -35,10 +36,23 @@ const INTERVAL_FIELDS: &[&str] = &["every", "offset"];
 impl Schedule {
     pub(super) fn check(&self, at: &Path, found: &mut Violations) {
         match self {
-            Self::Text(text) => found.name(at.clone(), "the schedule", text),
+            Self::Text(text) => check_text(text, at.clone(), found),
             Self::Interval(interval) => interval.check(at, found),
         }
     }
+}
+
+/// A text that no timetable can be made of. The zone beside it is checked apart.
+pub(super) fn check_text(text: &str, at: Path, found: &mut Violations) {
+    let Err(error) = Timetable::parse(text, "UTC") else { return };
+    let place = text.get(error.place.clone()).filter(|place| !place.trim().is_empty() && *place != text.trim());
+    found.add(
+        at,
+        match place {
+            Some(place) if !error.message.contains(place) => format!("at `{}`: {error}", place.trim()),
+            _ => error.to_string(),
+        },
+    );
 }
 
 impl Interval {

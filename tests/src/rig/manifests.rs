@@ -7,6 +7,8 @@ use std::time::Duration;
 pub struct Crew {
     /// Jobs at a time in each worker.
     pub threads: u32,
+    /// Jobs claimed beyond those; what the engine thinks best when absent.
+    pub prefetch: Option<u32>,
     /// How many workers `gritstone start` runs.
     pub workers: u32,
     /// How long a stopping worker lets jobs finish.
@@ -23,6 +25,7 @@ impl Default for Crew {
     fn default() -> Self {
         Crew {
             threads: 3,
+            prefetch: None,
             workers: 1,
             drain: Duration::from_secs(5),
             dead_worker_policy: "Retry",
@@ -37,9 +40,10 @@ impl Crew {
     pub(super) fn manifests(&self, command: &[&str]) -> [(&'static str, String); 2] {
         let milliseconds = |duration: Duration| format!("{}ms", duration.as_millis());
         let command = serde_json::Value::from(command).to_string();
+        let prefetch = self.prefetch.map(|prefetch| format!("  prefetch: {prefetch}\n")).unwrap_or_default();
         let worker = format!(
             "apiVersion: gritstone.dev/v1alpha1\nkind: QueueWorker\nmetadata: {{name: crew}}\nspec:\n  queues: [\"*\"]\n  \
-             threads: {}\n  replicas: {}\n  pollingInterval: 50ms\n  drainTimeout: {}\n  deadWorkerPolicy: {}\n  handler:\n    \
+             threads: {}\n{prefetch}  replicas: {}\n  pollingInterval: 50ms\n  drainTimeout: {}\n  deadWorkerPolicy: {}\n  handler:\n    \
              process: {{command: {command}}}\n",
             self.threads,
             self.workers,

@@ -129,7 +129,8 @@ impl Home {
         let mut session = self.session().await;
         let process_id = session.register(&worker()).await.unwrap().process_id;
         let selection = Selection::Any { excluded: vec![], mark: Mark::START };
-        let claim = Claim { process_id, selection: &selection, limit: count, classes: None, skip_locked: true, ahead: None };
+        let claim =
+            Claim { process_id, selection: &selection, limit: count, classes: None, skip_locked: true, ahead: None };
         (process_id, session.claim(&claim).await.unwrap())
     }
 

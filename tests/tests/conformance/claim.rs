@@ -95,7 +95,8 @@ async fn excluded_and_paused_queues_are_left_alone(db: Db) {
     let mut session = db.session().await;
     session.pause_queue("b").await.unwrap();
     let selection = Selection::Any { excluded: vec!["a".into()], mark: Mark::START };
-    let claim = Claim { process_id: process, selection: &selection, limit: 5, classes: None, skip_locked: true, ahead: None };
+    let claim =
+        Claim { process_id: process, selection: &selection, limit: 5, classes: None, skip_locked: true, ahead: None };
     assert_eq!(queues(&session.claim(&claim).await.unwrap()), ["c"]);
     assert_eq!(queues(&claim_from(&mut session, process, &["b", "a"], 5).await), ["a"]);
     session.resume_queue("b").await.unwrap();
@@ -154,8 +155,14 @@ async fn only_listed_classes_are_claimed(db: Db) {
     let any = Selection::Any { excluded: vec![], mark: Mark::START };
     let named = Selection::Queues(vec![("default".into(), Mark::START)]);
     for (selection, expected) in [(any, vec!["A", "C"]), (named, vec!["A"])] {
-        let claim =
-            Claim { process_id: process, selection: &selection, limit: 2, classes: Some(&classes), skip_locked: true, ahead: None };
+        let claim = Claim {
+            process_id: process,
+            selection: &selection,
+            limit: 2,
+            classes: Some(&classes),
+            skip_locked: true,
+            ahead: None,
+        };
         let claimed = session.claim(&claim).await.unwrap();
         assert_eq!(claimed.iter().map(|job| job.class.as_str()).collect::<Vec<_>>(), expected);
     }

@@ -43,7 +43,8 @@ async fn share(db: Db, jobs: usize, at_once: u32, skip_locked: bool) {
                 0 => Selection::Any { excluded: vec![], mark: Mark::START },
                 _ => Selection::Queues(names.to_vec()),
             };
-            let claim = Claim { process_id, selection: &selection, limit: at_once, classes: None, skip_locked, ahead: None };
+            let claim =
+                Claim { process_id, selection: &selection, limit: at_once, classes: None, skip_locked, ahead: None };
             let mut got = Vec::new();
             start_line.wait().await;
             // Rows that others have just locked may hide what is left: done is when nothing is ready.

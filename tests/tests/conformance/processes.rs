@@ -1,11 +1,13 @@
 //! Processes: who is there, and how they leave.
 
 use crate::support::{Db, claim_any, conformance, done, finish, job, new_process, start};
-use gritstone_store::{Counters, Death, JobState};
+use gritstone_store::{Ahead, Claim, Counters, Death, JobState, Mark, Selection};
 use serde_json::json;
 use std::time::Duration;
 
 conformance!(
+    a_claim_lists_what_was_claimed_ahead,
+    a_claim_that_finds_nothing_leaves_the_list_alone,
     a_process_is_listed_as_rails_lists_it,
     a_heartbeat_tells_whether_the_row_is_there,
     who_deregisters_gives_its_claims_back,
@@ -161,4 +163,44 @@ async fn orphans_are_recovered(db: Db) {
     assert_eq!(session.recover_orphans(1).await.unwrap().failed.len(), 3);
     let error = db.jobs().await.remove(0).error.unwrap();
     assert_eq!(error.exception_class, "SolidQueue::Processes::ProcessMissingError");
+}
+
+/// The claims that a process has listed as not started.
+async fn unstarted(db: &Db, process: i64) -> Vec<i64> {
+    let sql = format!("select coalesce(unstarted, '[]') from gritstone_processes where process_id = {process}");
+    serde_json::from_str(&db.text(&sql).await).unwrap()
+}
+
+async fn a_claim_lists_what_was_claimed_ahead(db: Db) {
+    let process = start(&db).await;
+    let mut session = db.session().await;
+    db.store.enqueue(&vec![job(); 6]).await.unwrap();
+    let classes = ["Job".to_owned()];
+    let any = Selection::Any { excluded: vec![], mark: Mark::START };
+    let named = Selection::Queues(vec![("default".into(), Mark::START)]);
+    let mut kept = Vec::new();
+    for (selection, classes) in [(&any, None), (&named, Some(classes.as_slice()))] {
+        let ahead = Ahead { kept: &kept, starting: 1 };
+        let claim = Claim { process_id: process, selection, limit: 3, classes, skip_locked: true, ahead: Some(ahead) };
+        let claimed = session.claim(&claim).await.unwrap();
+        assert_eq!(claimed.len(), 3);
+        let listed = ahead.unstarted(claimed.iter().map(|job| job.claim_id));
+        assert_eq!(listed.len(), kept.len() + 2);
+        assert_eq!(unstarted(&db, process).await, listed);
+        kept = listed;
+    }
+    let gone = Death::Exited { how: "it was time".into() };
+    let buried = session.bury(process, &gone).await.unwrap().unwrap();
+    assert_eq!((buried.released.len(), buried.interrupted.len()), (4, 2));
+}
+
+async fn a_claim_that_finds_nothing_leaves_the_list_alone(db: Db) {
+    let process = start(&db).await;
+    let mut session = db.session().await;
+    session.write_unstarted(process, &[7]).await.unwrap();
+    let any = Selection::Any { excluded: vec![], mark: Mark::START };
+    let ahead = Some(Ahead { kept: &[], starting: 1 });
+    let claim = Claim { process_id: process, selection: &any, limit: 3, classes: None, skip_locked: true, ahead };
+    assert!(session.claim(&claim).await.unwrap().is_empty());
+    assert_eq!(unstarted(&db, process).await, [7]);
 }

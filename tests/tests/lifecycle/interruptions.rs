@@ -1,6 +1,6 @@
 //! Jobs whose workers keep dying.
 
-use gritstone_tests::rig::{Crew, Signal, Site, processes, until};
+use gritstone_tests::rig::{Crew, Running, Signal, Site, processes, until};
 use gritstone_tests::servers::Engine;
 use serde_json::json;
 use std::time::Duration;
@@ -115,7 +115,37 @@ async fn a_silent_workers_jobs_fail_as_pruned_and_it_starts_over(engine: Engine)
     assert!(worker.stop().await.success());
 }
 
+/// A worker that runs one job of five and has claimed the other four ahead.
+async fn claim_ahead(site: &Site) -> Running {
+    site.enqueue(&[600.0; 5]).await;
+    let worker = site.work();
+    site.begun(1).await;
+    until("four are claimed ahead", async || (site.count("claimed_executions").await == 5).then_some(())).await;
+    worker
+}
+
+async fn jobs_that_were_claimed_ahead_are_not_interrupted_by_their_workers_death(engine: Engine) {
+    let site = Site::new(engine, &Crew { threads: 1, prefetch: Some(4), ..Crew::default() }).await;
+    let _dispatcher = site.dispatch();
+    let mut worker = claim_ahead(&site).await;
+    worker.kill().await;
+    until("all are ready", async || (site.count("ready_executions").await == 5).then_some(())).await;
+    assert_eq!(site.int("select count(*) from gritstone_jobs where interruptions > 0").await, 1);
+}
+
+async fn a_stopping_worker_gives_back_what_it_claimed_ahead(engine: Engine) {
+    let drain = Duration::from_secs(600);
+    let site = Site::new(engine, &Crew { threads: 1, prefetch: Some(4), drain, ..Crew::default() }).await;
+    let mut worker = claim_ahead(&site).await;
+    worker.signal(Signal::SIGTERM);
+    until("four are given back", async || (site.count("ready_executions").await == 4).then_some(())).await;
+    assert_eq!(site.count("claimed_executions").await, 1, "the one that runs may end");
+    worker.kill().await;
+}
+
 super::on_a_file_and_a_server!(
+    jobs_that_were_claimed_ahead_are_not_interrupted_by_their_workers_death,
+    a_stopping_worker_gives_back_what_it_claimed_ahead,
     a_job_interrupted_twice_runs_alone,
     a_job_that_waits_to_run_alone_is_not_interrupted_by_its_workers_death,
     a_job_out_of_interruptions_fails,

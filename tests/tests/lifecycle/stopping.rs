@@ -12,6 +12,7 @@ const PATIENT: Crew = Crew { drain: Duration::from_secs(120), ..CREW };
 const IMPATIENT: Crew = Crew { drain: Duration::from_millis(300), ..CREW };
 
 const CREW: Crew = Crew {
+    prefetch: None,
     threads: 3,
     workers: 1,
     drain: Duration::from_secs(5),

@@ -179,7 +179,11 @@ mod tests {
         assert_eq!((room.claim, room.promoted, room.starting), (0, 0, 0));
         slots.next_after(1).unwrap();
         let room = slots.room(10, 2);
-        assert_eq!((room.claim, room.promoted, room.starting), (2, 2, 0), "two have left: one ended, one is not put back");
+        assert_eq!(
+            (room.claim, room.promoted, room.starting),
+            (2, 2, 0),
+            "two have left: one ended, one is not put back"
+        );
         assert_eq!(room.kept, (8..=13).collect::<Vec<_>>());
         assert_eq!(slots.promote(2).iter().map(|job| job.claim_id).collect::<Vec<_>>(), [6, 7]);
     }

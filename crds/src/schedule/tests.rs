@@ -1,0 +1,118 @@
+//! Every schedule of a sample, as fugit reads it.
+
+use jiff::Timestamp;
+use serde::Deserialize;
+
+use super::Timetable;
+
+#[derive(Deserialize)]
+struct Case {
+    input: String,
+    cron: Option<String>,
+    #[serde(default)]
+    next: Vec<Timestamp>,
+}
+
+/// Fugit accepts these and means something else than they say.
+const MEANT_OTHERWISE: [(&str, Option<&str>); 5] = [
+    ("every 90 minutes", None),
+    ("every 61 minutes", None),
+    ("every 13 months", None),
+    ("every hour on the hour", Some("0 * * * *")),
+    ("0 24 * * *", None),
+];
+
+#[test]
+fn what_fugit_accepts_means_the_same() {
+    let cases: Vec<Case> = serde_json::from_str(include_str!("../../tests/schedules/fugit.json")).expect("the sample");
+    let from: Timestamp = "2026-03-01T00:00:00Z".parse().expect("a time");
+    let mut wrong = Vec::new();
+    for case in cases {
+        let read = Timetable::parse(&case.input, "UTC");
+        let cron = read.as_ref().ok().and_then(Timetable::cron);
+        if let Some((_, meant)) = MEANT_OTHERWISE.iter().find(|(input, _)| *input == case.input) {
+            assert_eq!(cron, *meant, "{}", case.input);
+            continue;
+        }
+        let Some(expected) = case.cron else { continue };
+        let mut now = from;
+        let next: Vec<_> = read
+            .iter()
+            .flat_map(|timetable| {
+                (0..5).map_while(|_| timetable.next_after(now).inspect(|time| now = *time)).collect::<Vec<_>>()
+            })
+            .collect();
+        if cron != Some(&expected) || next != case.next {
+            wrong.push(format!("{}: {read:?}, {next:?} instead of {expected}, {:?}", case.input, case.next));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+fn runs(schedule: &str, zone: &str, from: &str, count: usize) -> Vec<String> {
+    let timetable = Timetable::parse(schedule, zone).expect(schedule);
+    let mut now: Timestamp = from.parse().expect("a time");
+    (0..count)
+        .map_while(|_| timetable.next_after(now).inspect(|time| now = *time))
+        .map(|time| time.to_string())
+        .collect()
+}
+
+#[test]
+fn a_daily_run_in_the_gap_comes_right_after_it_and_a_repeated_one_once() {
+    let new_york = "America/New_York";
+    assert_eq!(
+        runs("30 2 * * *", new_york, "2026-03-07T12:00:00Z", 2),
+        ["2026-03-08T07:00:00Z", "2026-03-09T06:30:00Z"]
+    );
+    assert_eq!(
+        runs("30 1 * * *", new_york, "2026-10-31T12:00:00Z", 2),
+        ["2026-11-01T05:30:00Z", "2026-11-02T06:30:00Z"]
+    );
+    assert_eq!(runs("30 1 * * *", new_york, "2026-11-01T05:45:00Z", 1), ["2026-11-02T06:30:00Z"]);
+}
+
+#[test]
+fn hourly_runs_follow_real_time_through_both_changes() {
+    for from in ["2026-03-08T04:30:00Z", "2026-11-01T03:30:00Z"] {
+        let times: Vec<Timestamp> =
+            runs("0 * * * *", "America/New_York", from, 8).iter().map(|time| time.parse().expect("a time")).collect();
+        assert!(times.windows(2).all(|pair| pair[1].as_second() - pair[0].as_second() == 3_600), "{times:?}");
+    }
+}
+
+#[test]
+fn zones_that_shift_by_half_an_hour_at_midnight_or_not_at_all() {
+    assert_eq!(runs("15 2 * * *", "Australia/Lord_Howe", "2026-10-03T00:00:00Z", 1), ["2026-10-03T15:30:00Z"]);
+    assert_eq!(runs("30 0 * * *", "Africa/Cairo", "2026-04-23T12:00:00Z", 1), ["2026-04-23T22:00:00Z"]);
+    assert_eq!(runs("0 9 * * *", "Asia/Seoul", "2026-03-08T00:00:00Z", 1), ["2026-03-09T00:00:00Z"]);
+}
+
+#[test]
+fn what_no_one_cron_says_is_refused_with_the_place_and_a_hint() {
+    for (text, said) in [
+        ("every 25 minutes", "say {every: 25m}"),
+        ("every day at 8:30 and 17:45", "make it a task each"),
+        ("every mondey", "did you mean monday?"),
+        ("0 9 * * * Europe/Pariss", "did you mean Europe/Paris?"),
+        ("tomorrow", "a schedule says how often"),
+        ("5 minutes", "put \"every\" in front"),
+    ] {
+        let error = Timetable::parse(text, "UTC").expect_err(text);
+        assert!(error.to_string().contains(said), "{text}: {error}");
+        assert!(text.get(error.place.clone()).is_some(), "{text}: {error:?}");
+    }
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_text_makes_the_reader_panic(text in "((every|at|on|from|to|and|the|of|month|day|monday|1st|last|9am|5|,|:|-|m|second|\\*|/2|[0-9]{1,3}|ü) ?){0,9}") {
+        if let Ok(timetable) = Timetable::parse(&text, "America/New_York") {
+            let cron = timetable.cron().expect("a cron").to_owned();
+            let again = Timetable::parse(&cron, "America/New_York").expect("its own cron");
+            proptest::prop_assert_eq!(again.cron(), Some(cron.as_str()));
+            let now = Timestamp::UNIX_EPOCH;
+            proptest::prop_assert_eq!(timetable.next_after(now), again.next_after(now));
+        }
+    }
+}
