@@ -26,6 +26,7 @@ mod queues;
 mod runtime;
 mod signals;
 mod start;
+mod tasks;
 mod title;
 mod work;
 

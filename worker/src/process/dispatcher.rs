@@ -5,6 +5,7 @@ use super::heart;
 use super::link::{Link, in_time};
 use super::maintenance::{self, Duties};
 use super::registration::{Application, Registration};
+use super::scheduler::Scheduler;
 use super::stop::Stop;
 use gritstone_store::Store;
 
@@ -29,6 +30,15 @@ impl Dispatcher {
 
     /// Dispatches until told to stop. Waits out a database that is away.
     pub async fn run(&self, stop: &Stop) {
+        let scheduler = async {
+            if self.config.scheduler {
+                Scheduler::new(self.store.clone()).supervised_by(self.supervisor_id).run(stop).await;
+            }
+        };
+        tokio::join!(self.run_alone(stop), scheduler);
+    }
+
+    async fn run_alone(&self, stop: &Stop) {
         let application = Application {
             kind: "Dispatcher",
             supervisor_id: self.supervisor_id,
