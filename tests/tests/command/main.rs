@@ -15,6 +15,7 @@ mod migrate;
 mod output;
 mod processes;
 mod queues;
+mod recurring;
 mod reference;
 mod servers;
 mod start;

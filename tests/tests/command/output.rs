@@ -5,7 +5,7 @@ use std::io::{BufRead as _, BufReader};
 use std::process::Stdio;
 
 /// Every subcommand.
-pub const SUBCOMMANDS: [&[&str]; 21] = [
+pub const SUBCOMMANDS: [&[&str]; 26] = [
     &["start"],
     &["work"],
     &["dispatch"],
@@ -25,6 +25,11 @@ pub const SUBCOMMANDS: [&[&str]; 21] = [
     &["batches", "show"],
     &["limits", "list"],
     &["limits", "set"],
+    &["recurring", "list"],
+    &["recurring", "show"],
+    &["recurring", "run"],
+    &["recurring", "suspend"],
+    &["recurring", "resume"],
     &["check"],
     &["clear"],
 ];

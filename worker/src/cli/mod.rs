@@ -23,6 +23,7 @@ mod one_worker;
 mod output;
 mod processes;
 mod queues;
+mod recurring;
 mod runtime;
 mod signals;
 mod start;
@@ -89,6 +90,7 @@ enum Command {
     Processes(processes::Processes),
     Batches(batches::Batches),
     Limits(limits::Limits),
+    Recurring(recurring::Recurring),
     Check(check::Check),
     Clear(clear::Clear),
     Completions(completions::Completions),
@@ -109,6 +111,7 @@ pub fn main() -> ExitCode {
         Command::Processes(command) => command.run(&cli.global),
         Command::Batches(command) => command.run(&cli.global),
         Command::Limits(command) => command.run(&cli.global),
+        Command::Recurring(command) => command.run(&cli.global),
         Command::Check(command) => command.run(&cli.global),
         Command::Clear(command) => command.run(&cli.global),
         Command::Completions(command) => command.run(),

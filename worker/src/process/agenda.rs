@@ -106,6 +106,15 @@ impl Planned {
     }
 }
 
+/// The next run of a task. None when it doesn't run here, or never again.
+///
+/// # Errors
+/// When its schedule can't be read.
+pub(crate) fn next_run_of(task: &TaskView, now: Timestamp) -> Result<Option<Timestamp>, String> {
+    let Some(run_after) = task.run_after.filter(|_| task.runs()) else { return Ok(None) };
+    Ok(next_run(&timetable(&task.schedule)?, run_after, now, task.missed_runs))
+}
+
 /// The next run to make, in the past or to come. None when there is none.
 fn next_run(timetable: &Timetable, run_after: Timestamp, now: Timestamp, missed_runs: MissedRuns) -> Option<Timestamp> {
     let next = timetable.next_after(run_after)?;

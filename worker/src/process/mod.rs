@@ -27,6 +27,7 @@ mod supervisor;
 mod tasks;
 mod worker;
 
+pub(crate) use agenda::next_run_of;
 pub use config::{DispatcherConfig, QueueOrder, WorkerConfig};
 pub use dispatcher::Dispatcher;
 pub use identity::host_identity;
