@@ -19,7 +19,7 @@ pub mod text;
 
 pub use check::Violation;
 pub use kinds::{CronScheduleSpec, DispatcherSpec, Kind, QueueWorkerSpec, RecurringTaskSpec, Spec};
-pub use manifest::{Manifest, Metadata, Problem, Source, read_manifests, read_path};
+pub use manifest::{Manifest, Metadata, Problem, Source, duplicate_task_keys, read_manifests, read_path};
 pub use nearest::nearest;
 pub use path::{Path, Segment};
 pub use schedule::{ScheduleError, Timetable};

@@ -50,10 +50,11 @@ const MIGRATIONS: &[Migration] = &[
     migration!(1, "0001_solid_queue", Scope::Core, min_compatible: 1),
     migration!(2, "0002_solid_queue_batches", Scope::Batches, min_compatible: 1),
     migration!(3, "0003_gritstone", Scope::Ours, min_compatible: 1),
+    migration!(4, "0004_schedule", Scope::Ours, min_compatible: 1),
 ];
 
 /// The schema version that this program makes.
-pub const SCHEMA_VERSION: i32 = 3;
+pub const SCHEMA_VERSION: i32 = 4;
 
 /// What to do with one migration.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Database, JobTemplate, MissedRuns, Schedule};
 use crate::check::{Violation, Violations};
+use crate::manifest::Metadata;
 use crate::path::Path;
 
 /// What to enqueue, and when.
@@ -53,6 +54,15 @@ pub(super) fn utc() -> String {
 }
 
 impl RecurringTaskSpec {
+    /// Its key outside a cluster: the one it names, else `<namespace>/<name>`, or the name alone where there is no namespace.
+    pub fn key_under(&self, metadata: &Metadata) -> String {
+        match (&self.key, &metadata.namespace) {
+            (Some(key), _) => key.clone(),
+            (None, Some(namespace)) => format!("{namespace}/{}", metadata.name),
+            (None, None) => metadata.name.clone(),
+        }
+    }
+
     /// What it enqueues. `None` only when neither or both are given, which `validate` refuses.
     pub fn run(&self) -> Option<TaskRun<'_>> {
         match (&self.job, &self.command) {

@@ -10,6 +10,7 @@ mod files;
 mod metadata;
 mod problem;
 mod read;
+mod task_keys;
 mod tree;
 mod yaml;
 
@@ -22,6 +23,7 @@ pub use metadata::Metadata;
 pub(crate) use metadata::dns_subdomain;
 pub use problem::Problem;
 pub use read::read_manifests;
+pub use task_keys::duplicate_task_keys;
 
 use crate::check::Violation;
 use crate::kinds::{Kind, Spec};

@@ -5,5 +5,6 @@ mod new;
 mod run;
 
 pub use error::JobError;
+pub(crate) use new::check_name;
 pub use new::{DEFAULT_QUEUE, Due, EnqueueError, Enqueued, Limit, MAX_NAME, NewJob, OnConflict, Placed, UseLimit};
 pub use run::{ClaimedJob, Finish, Verdict};

@@ -96,13 +96,13 @@ impl NewJob {
     /// Refuses what no database should be given.
     pub(crate) fn check(&self) -> Result<(), EnqueueError> {
         for (what, text) in [("class", &self.class), ("queue", &self.queue)] {
-            check_name(what, text)?;
+            check_name(what, text).map_err(EnqueueError::Invalid)?;
         }
         if let Some(id) = &self.id {
-            check_name("id", id)?;
+            check_name("id", id).map_err(EnqueueError::Invalid)?;
         }
         if let Some(limit) = &self.limit {
-            check_name("limit key", &limit.key)?;
+            check_name("limit key", &limit.key).map_err(EnqueueError::Invalid)?;
             if limit.declare.is_some_and(|declared| declared.to < 1) {
                 return Err(EnqueueError::Invalid("a limit must let at least 1 job run".into()));
             }
@@ -132,16 +132,17 @@ impl NewJob {
     }
 }
 
-fn check_name(what: &str, text: &str) -> Result<(), EnqueueError> {
+/// Refuses a text that not every database holds as a name; says why.
+pub(crate) fn check_name(what: &str, text: &str) -> Result<(), String> {
     let length = text.chars().count();
     if text.trim().is_empty() {
-        return Err(EnqueueError::Invalid(format!("the {what} is empty")));
+        return Err(format!("the {what} is empty"));
     }
     if length > MAX_NAME {
-        return Err(EnqueueError::Invalid(format!("the {what} has {length} characters; {MAX_NAME} is the most")));
+        return Err(format!("the {what} has {length} characters; {MAX_NAME} is the most"));
     }
     if text.contains('\0') {
-        return Err(EnqueueError::Invalid(format!("the {what} contains a NUL character")));
+        return Err(format!("the {what} contains a NUL character"));
     }
     Ok(())
 }

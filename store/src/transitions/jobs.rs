@@ -5,6 +5,7 @@ use crate::job::JobError;
 use crate::session::Session;
 use crate::sql::{Row, Value, values};
 use jiff::Timestamp;
+use std::collections::HashMap;
 
 /// The state of a job: which table it has a row in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize)]
@@ -177,6 +178,12 @@ impl Session<'_> {
         let Some((from, values)) = matching(filter) else { return Ok(0) };
         let row = self.query_one(&format!("select count(*) {from}"), &values).await?;
         Ok(row.map_or(Ok(0), |row| row.int(0))?.max(0) as u64)
+    }
+
+    /// The states of these jobs, of those that are there.
+    pub(super) async fn job_states(&mut self, job_ids: &[i64]) -> Result<HashMap<i64, JobState>, Error> {
+        let rows = self.query(&format!("{VIEW} where j.id in ?"), &values![job_ids]).await?;
+        rows.iter().map(|row| view(row).map(|job| (job.job_id, job.state))).collect()
     }
 
     /// One job, by its own id or its row's id. Where several rows have the same id (retries by Active Job), the newest.

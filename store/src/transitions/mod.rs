@@ -15,6 +15,7 @@ mod jobs;
 mod limits;
 mod processes;
 mod queues;
+mod recurring;
 mod release;
 mod retry;
 mod schedule;
@@ -31,6 +32,10 @@ pub use jobs::{JobFilter, JobPage, JobState, JobView};
 pub use limits::{LimitState, Overclaimed, SweptLimits};
 pub use processes::{Buried, Counters, Death, Identity, NewProcess, ProcessView, Registered};
 pub use queues::{QueueState, RAILS_COMMANDS, Selector};
+pub use recurring::{
+    DueTask, MissedRuns, NewTask, PutTask, RAILS, RanTask, ReplacedTasks, ScheduleMark, TakenKey, TaskRun,
+    TaskSchedule, TaskStanding, TaskView,
+};
 pub use retry::Retried;
 pub use schedule::Dispatched;
 pub use settings::Settings;

@@ -5,7 +5,7 @@ use std::io::{BufRead as _, BufReader};
 use std::process::Stdio;
 
 /// Every subcommand.
-pub const SUBCOMMANDS: [&[&str]; 22] = [
+pub const SUBCOMMANDS: [&[&str]; 27] = [
     &["start"],
     &["work"],
     &["dispatch"],
@@ -26,6 +26,11 @@ pub const SUBCOMMANDS: [&[&str]; 22] = [
     &["limits", "list"],
     &["limits", "set"],
     &["schedule", "next"],
+    &["recurring", "list"],
+    &["recurring", "show"],
+    &["recurring", "run"],
+    &["recurring", "suspend"],
+    &["recurring", "resume"],
     &["check"],
     &["clear"],
 ];

@@ -4,7 +4,9 @@ use crate::support::{
     Db, claim_any, claim_from, conformance, done, fail, finish, job, limit, polled, retry, run_to_the_end, start,
     sweep_and_check,
 };
-use gritstone_store::{BatchCallbacks, BatchRef, ClaimedJob, Death, NewBatch, NewJob, OnConflict, Session};
+use gritstone_store::{
+    BatchCallbacks, BatchRef, ClaimedJob, Death, DueTask, NewBatch, NewJob, NewTask, OnConflict, Session, TaskSchedule,
+};
 use std::time::Duration;
 
 conformance!(
@@ -20,6 +22,7 @@ conformance!(
     while_burying,
     while_deregistering,
     while_sweeping,
+    while_running_a_recurring_task,
 );
 
 /// A little of everything, one member of each state.
@@ -165,4 +168,19 @@ async fn while_sweeping(db: Db) {
         session.sweep_batches().await.unwrap();
     })
     .await;
+}
+
+/// Every round puts the task back by its one run, as a scheduler does that doesn't know how the last attempt ended.
+async fn while_running_a_recurring_task(db: Db) {
+    let cron = TaskSchedule::Cron("* * * * * * Etc/UTC".into());
+    db.session().await.put_task("test", &NewTask::new("k", cron.clone(), "Recurring")).await.unwrap();
+    db.run(&format!("update gritstone_schedule set run_after = {}", db.seconds_from_now(-3600))).await;
+    let since = db.session().await.task("k").await.unwrap().unwrap().run_after.unwrap();
+    let run_at = jiff::Timestamp::from_second(since.as_second() + 1).unwrap();
+    let due = [DueTask { key: "k".into(), run_at, schedule: cron }];
+    crash_everywhere(&db, async |session, _| drop(session.run_tasks(&due).await.unwrap())).await;
+    let jobs = "select count(*) from solid_queue_jobs where class_name = 'Recurring'";
+    assert_eq!((db.int(jobs).await, db.count("recurring_executions").await), (1, 1));
+    db.session().await.run_tasks(&due).await.unwrap();
+    assert_eq!(db.int(jobs).await, 1);
 }

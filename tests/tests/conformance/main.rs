@@ -24,6 +24,7 @@ mod pruning;
 mod queues;
 mod rails_documents;
 mod rails_rows;
+mod recurring;
 mod retry;
 mod schedule;
 mod schema;

@@ -3,7 +3,7 @@
 use super::Global;
 use super::exit::Exit;
 use super::output::{self, count};
-use gritstone_crds::{Manifest, Problem, read_path};
+use gritstone_crds::{Manifest, Problem, duplicate_task_keys, read_path};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 
@@ -37,6 +37,7 @@ impl Check {
                 Err(found) => problems.extend(found),
             }
         }
+        problems.extend(duplicate_task_keys(&manifests));
         if global.json {
             output::json(&json!({
                 "ok": problems.is_empty() && !manifests.is_empty(),

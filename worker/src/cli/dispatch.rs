@@ -1,15 +1,16 @@
 //! `gritstone dispatch`: one dispatcher.
 
 use super::exit::Exit;
-use super::{Global, database, manifests, migrate, not_yet, runtime, signals, title};
+use super::{Global, database, manifests, migrate, not_yet, runtime, signals, tasks, title};
 use crate::process::{Dispatcher, DispatcherConfig, Stop, follow_parent, supervisor_id, write_settings};
 use gritstone_crds::{DispatcherSpec, Spec};
 use std::path::PathBuf;
 
 /// Run one dispatcher
 ///
-/// It makes due jobs ready, releases blocked ones, recovers the jobs of dead workers and clears finished ones. Any number may
-/// run at once.
+/// It makes due jobs ready, releases blocked ones, recovers the jobs of dead workers and clears finished ones. Unless its manifest
+/// says otherwise it also enqueues the jobs of recurring tasks; those in the files are put into the database first. Any number
+/// may run at once.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  gritstone dispatch\n  gritstone dispatch -f dispatcher.yaml")]
 pub(super) struct Dispatch {
@@ -24,6 +25,7 @@ pub(super) struct Dispatch {
 impl Dispatch {
     pub(super) fn run(self, global: &Global) -> Result<(), Exit> {
         let spec = self.spec()?;
+        let tasks = tasks::sources(&self.file)?;
         database::address(global)?;
         title::set("gritstone dispatcher", global);
         // A supervisor has said it already.
@@ -41,7 +43,11 @@ impl Dispatch {
                 false => database::wait_until_usable(&store, &stop).await?,
             };
             let config = DispatcherConfig::from(&spec);
-            if usable && (supervisor_id().is_some() || write_settings(&store, &config.settings, &stop).await) {
+            let prepared = usable
+                && (supervisor_id().is_some()
+                    || write_settings(&store, &config.settings, &stop).await
+                        && tasks::put(&store, &tasks, &stop).await?);
+            if prepared {
                 let dispatcher = Dispatcher::new(store, config).supervised_by(supervisor_id());
                 dispatcher.run(&stop).await.map_err(|hook| Exit::Refused(hook.to_string()))?;
             }

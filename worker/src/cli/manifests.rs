@@ -1,7 +1,7 @@
 //! The manifests that `-f` names.
 
 use super::exit::Exit;
-use gritstone_crds::{Manifest, Metadata, Spec, read_path};
+use gritstone_crds::{Manifest, Metadata, Spec, duplicate_task_keys, read_path};
 use std::path::PathBuf;
 
 /// Reads all files and folders; every problem of every file is reported.
@@ -14,6 +14,7 @@ pub(super) fn read(paths: &[PathBuf]) -> Result<Vec<Manifest>, Exit> {
             Err(found) => problems.extend(found.iter().map(ToString::to_string)),
         }
     }
+    problems.extend(duplicate_task_keys(&manifests).iter().map(ToString::to_string));
     if problems.is_empty() { Ok(manifests) } else { Err(Exit::Problems(problems)) }
 }
 

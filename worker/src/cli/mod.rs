@@ -23,11 +23,13 @@ mod one_worker;
 mod output;
 mod processes;
 mod queues;
+mod recurring;
 mod runtime;
 mod schedule;
 mod signals;
 mod start;
 mod supervisor_hooks;
+mod tasks;
 mod title;
 mod work;
 
@@ -90,6 +92,7 @@ enum Command {
     Processes(processes::Processes),
     Batches(batches::Batches),
     Limits(limits::Limits),
+    Recurring(recurring::Recurring),
     Check(check::Check),
     Schedule(schedule::Schedules),
     Clear(clear::Clear),
@@ -111,6 +114,7 @@ pub fn main() -> ExitCode {
         Command::Processes(command) => command.run(&cli.global),
         Command::Batches(command) => command.run(&cli.global),
         Command::Limits(command) => command.run(&cli.global),
+        Command::Recurring(command) => command.run(&cli.global),
         Command::Check(command) => command.run(&cli.global),
         Command::Schedule(command) => command.run(&cli.global),
         Command::Clear(command) => command.run(&cli.global),

@@ -2,7 +2,7 @@
 
 use super::exit::Exit;
 use super::one_worker::{OneWorker, SHUTDOWN_TIMEOUT};
-use super::{Global, database, handler, manifests, migrate, not_yet, runtime, signals, title};
+use super::{Global, database, handler, manifests, migrate, not_yet, runtime, signals, tasks, title};
 use crate::process::{ChildCommand, DispatcherConfig, Pidfile, Stop, Supervisor, SupervisorConfig, WorkerConfig};
 use gritstone_crds::{DispatcherSpec, Duration, QueueWorkerSpec, Spec};
 use std::ffi::OsString;
@@ -49,8 +49,6 @@ enum Mode {
 struct Crew {
     workers: Vec<(String, QueueWorkerSpec)>,
     dispatchers: Vec<(String, DispatcherSpec)>,
-    /// Recurring tasks, which nothing here runs yet.
-    left_out: Vec<String>,
 }
 
 impl Crew {
@@ -82,8 +80,11 @@ impl Start {
             let _dispatcher = tracing::info_span!("dispatcher", name).entered();
             not_yet::warn_of_dispatcher(spec);
         }
-        for name in &crew.left_out {
-            tracing::warn!(name, "recurring tasks are not run yet; this one is left out");
+        let tasks = tasks::sources(&self.file)?;
+        if tasks::any(&tasks) && !crew.dispatchers.iter().any(|(_, spec)| spec.scheduler.enabled && spec.replicas > 0) {
+            tracing::warn!(
+                "the files have recurring tasks and no Dispatcher to run them: they are left to other processes"
+            );
         }
         let _pidfile = match &self.pidfile {
             Some(path) => Some(Pidfile::take(path).map_err(|error| Exit::Refused(error.to_string()))?),
@@ -99,6 +100,9 @@ impl Start {
                 false => database::wait_until_usable(&store, &stop).await?,
             };
             if !usable {
+                return Ok(());
+            }
+            if !tasks::put(&store, &tasks, &stop).await? {
                 return Ok(());
             }
             let settings = crew
@@ -138,18 +142,15 @@ impl Start {
             return Ok(Crew {
                 workers: vec![(name.clone(), spec)],
                 dispatchers: vec![(name, DispatcherSpec::default())],
-                left_out: Vec::new(),
             });
         }
-        let mut crew = Crew { workers: Vec::new(), dispatchers: Vec::new(), left_out: Vec::new() };
+        let mut crew = Crew { workers: Vec::new(), dispatchers: Vec::new() };
         for manifest in manifests::read(&self.file)? {
             let name = manifests::full_name(&manifest.metadata);
             match manifest.spec {
                 Spec::QueueWorker(spec) => crew.workers.push((name, *spec)),
                 Spec::Dispatcher(spec) => crew.dispatchers.push((name, spec)),
-                Spec::RecurringTask(_) | Spec::CronSchedule(_) => {
-                    crew.left_out.push(name);
-                }
+                Spec::RecurringTask(_) | Spec::CronSchedule(_) => {}
             }
         }
         if crew.workers.is_empty() && crew.dispatchers.is_empty() {

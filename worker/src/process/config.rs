@@ -130,6 +130,8 @@ pub struct DispatcherConfig {
     pub batch_size: u32,
     /// How often limits are swept; absent: not by this dispatcher.
     pub limits_interval: Option<Duration>,
+    /// Whether a scheduler of recurring tasks runs beside it.
+    pub scheduler: bool,
     /// What all processes of the database share; written before anything starts.
     pub settings: Settings,
     /// What runs at points of its life.
@@ -153,6 +155,7 @@ impl From<&DispatcherSpec> for DispatcherConfig {
             polling_interval: spec.polling_interval.as_std(),
             batch_size: spec.batch_size.max(1) as u32,
             limits_interval: maintenance.enabled.then(|| maintenance.interval.as_std().min(LONGEST_SWEEP_INTERVAL)),
+            scheduler: spec.scheduler.enabled,
             settings: Settings {
                 heartbeat_interval: spec.processes.heartbeat_interval.as_std(),
                 alive_threshold: spec.processes.alive_threshold.as_std(),

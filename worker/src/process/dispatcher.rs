@@ -6,6 +6,7 @@ use super::hooks::{HookError, Life, Reporter};
 use super::link::{Link, in_time};
 use super::maintenance::{self, Duties};
 use super::registration::{Application, Registration, unlisted};
+use super::scheduler::Scheduler;
 use super::stop::Stop;
 use gritstone_store::Store;
 
@@ -33,6 +34,21 @@ impl Dispatcher {
     /// # Errors
     /// Before anything is dispatched, when one of its start hooks fails.
     pub async fn run(&self, stop: &Stop) -> Result<(), HookError> {
+        let life = stop.child();
+        let dispatching = async {
+            let ended = self.run_alone(stop).await;
+            life.gracefully();
+            ended
+        };
+        let scheduling = async {
+            if self.config.scheduler {
+                Scheduler::new(self.store.clone()).supervised_by(self.supervisor_id).run(&life).await;
+            }
+        };
+        tokio::join!(dispatching, scheduling).0
+    }
+
+    async fn run_alone(&self, stop: &Stop) -> Result<(), HookError> {
         let life = Life::new(&self.config.hooks);
         let (reporter, reporting) = Reporter::start(&self.config.hooks, unlisted("Dispatcher"));
         let application = Application {

@@ -1,7 +1,7 @@
 //! Command lines and manifests with slips.
 
 use crate::support::Home;
-use gritstone_store::JobState;
+use gritstone_store::{JobState, NewTask, TaskSchedule};
 
 const WORKER: &str = "\
 apiVersion: gritstone.dev/v1alpha1
@@ -138,5 +138,38 @@ fn a_hook_that_is_no_command_line() {
     let home = Home::empty();
     home.run(&["start", "--command", "/bin/true", "--on-start", "'a"]).code(2).says("--on-start: ");
     home.run(&["start", "--command", "/bin/true", "--on-exit", ""]).code(2).says("--on-exit: ");
+    assert!(!home.path("queue.db").exists());
+}
+
+#[tokio::test]
+async fn an_unknown_recurring_task() {
+    let home = Home::new();
+    let yearly = NewTask::new("yearly", TaskSchedule::Cron("0 0 1 1 * UTC".into()), "Report");
+    home.session().await.put_task("a test", &yearly).await.unwrap();
+    for verb in ["show", "run", "suspend", "resume"] {
+        home.run(&["recurring", verb, "yaerly"])
+            .code(1)
+            .says("there is no recurring task `yaerly`")
+            .says("did you mean `yearly`?");
+    }
+    home.run(&["recurring", "suspend", "yearly", "other"]).code(1).says("`gritstone recurring list` shows them");
+    assert!(!home.session().await.task("yearly").await.unwrap().unwrap().suspended_by_hand);
+}
+
+#[test]
+fn two_recurring_tasks_with_one_key() {
+    let home = Home::empty();
+    let task = |name: &str| {
+        format!(
+            "apiVersion: gritstone.dev/v1alpha1\nkind: RecurringTask\nmetadata: {{name: {name}}}\n\
+             spec: {{key: daily, schedule: every day, command: make}}\n"
+        )
+    };
+    home.write("a.yaml", &task("a"));
+    home.write("b.yaml", &task("b"));
+    home.write("worker.yaml", WORKER);
+    let said = "b.yaml:1: spec.key: the recurring task at a.yaml:1 has the key daily already";
+    home.run(&["check", "a.yaml", "b.yaml"]).code(1).says(said);
+    home.run(&["start", "-f", "worker.yaml", "-f", "a.yaml", "-f", "b.yaml"]).code(1).says(said);
     assert!(!home.path("queue.db").exists());
 }

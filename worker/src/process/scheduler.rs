@@ -1,0 +1,288 @@
+//! A scheduler: enqueues the jobs of recurring tasks when their time has come.
+//!
+//! Any number may run at once: that a run makes one job is the store's promise, not this loop's. Time is the database's, read every two
+//! seconds together with whether a task has changed, and carried on by the monotonic clock in between, so that schedulers on hosts
+//! whose clocks differ agree.
+
+use super::agenda::Agenda;
+use super::heart;
+use super::hooks::Reporter;
+use super::link::{Link, in_time};
+use super::registration::{Application, Registration};
+use super::stop::Stop;
+use gritstone_store::{DueTask, Error, RanTask, ScheduleMark, Store};
+use jiff::{SignedDuration, Timestamp};
+use serde_json::json;
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+/// How often to look whether a task has changed, and what time it is.
+const LOOK_INTERVAL: Duration = Duration::from_secs(2);
+
+/// Runs made in one transaction.
+const RUNS_AT_ONCE: usize = 500;
+
+/// The pause before looking again at a run that the database takes for too early, or whose task is another one by now.
+const SECOND_LOOK: Duration = Duration::from_millis(100);
+
+/// How much of a list of keys a process shows: MySQL keeps at most 64 KB of its metadata.
+const SHOWN_BYTES: usize = 32 * 1024;
+
+/// A scheduler, inside a process. It is listed once there are tasks.
+pub struct Scheduler {
+    store: Store,
+    supervisor_id: Option<i64>,
+}
+
+impl Scheduler {
+    /// A scheduler of all tasks in the database.
+    pub fn new(store: Store) -> Self {
+        Scheduler { store, supervisor_id: None }
+    }
+
+    /// Listed under a supervisor.
+    pub fn supervised_by(mut self, supervisor_id: Option<i64>) -> Self {
+        self.supervisor_id = supervisor_id;
+        self
+    }
+
+    /// Makes runs until told to stop. Waits out a database that is away.
+    pub async fn run(&self, stop: &Stop) {
+        while !stop.is_requested() {
+            // A connection that was in use when others took this process for dead is not used again.
+            let mut course = Course::new(&self.store);
+            if !course.until_there_are_tasks(stop).await {
+                return;
+            }
+            let application = Application {
+                kind: "Scheduler",
+                supervisor_id: self.supervisor_id,
+                metadata: metadata(&course.agenda.keys()),
+                max_interruptions: 0,
+                limits: Vec::new(),
+                reporter: Reporter::default(),
+            };
+            let Some(registration) = application.register(&self.store, stop).await else { return };
+            tracing::info!(process_id = registration.process_id, name = registration.name, "start_process");
+            self.live(&mut course, registration, stop).await;
+        }
+    }
+
+    async fn live(&self, course: &mut Course, registration: Registration, stop: &Stop) {
+        let mut heart = tokio::spawn(heart::beat(self.store.clone(), registration.clone(), None));
+        tokio::select! {
+            () = course.follow(registration.process_id, stop) => {}
+            _ = &mut heart => tracing::error!(process_id = registration.process_id, "others take this process for dead; registering again"),
+        }
+        heart.abort();
+        registration.leave(&self.store).await;
+        tracing::info!(process_id = registration.process_id, name = registration.name, "shutdown_process");
+    }
+}
+
+/// What Rails' pages show of a scheduler: the keys of its tasks, as many as there is room for.
+fn metadata(keys: &[&str]) -> serde_json::Value {
+    let mut room = SHOWN_BYTES;
+    let fits = |key: &&&str| {
+        // A character takes up to six bytes in JSON.
+        let rest = room.checked_sub(key.chars().map(|c| if c.is_control() { 6 } else { c.len_utf8() * 2 }).sum());
+        room = rest.unwrap_or(0);
+        rest.is_some()
+    };
+    let shown: Vec<&str> = keys.iter().take_while(fits).copied().collect();
+    match keys.len() - shown.len() {
+        0 => json!({ "recurring_schedule": shown }),
+        more => json!({ "recurring_schedule": shown, "more": more }),
+    }
+}
+
+/// The database's time, carried on by the monotonic clock.
+#[derive(Clone, Copy)]
+struct Clock {
+    now: Timestamp,
+    read: Instant,
+}
+
+impl Clock {
+    fn now(self) -> Timestamp {
+        // Counted from when the answer came, so that it is never ahead.
+        SignedDuration::try_from(self.read.elapsed())
+            .ok()
+            .and_then(|ago| self.now.checked_add(ago).ok())
+            .unwrap_or(self.now)
+    }
+}
+
+/// The tasks, and how far they have come.
+struct Course {
+    store: Store,
+    link: Link,
+    agenda: Agenda,
+    mark: Option<ScheduleMark>,
+    /// As of the last look. None: look before anything else.
+    clock: Option<Clock>,
+}
+
+impl Course {
+    fn new(store: &Store) -> Self {
+        Course {
+            store: store.clone(),
+            link: Link::new(store, "schedule"),
+            agenda: Agenda::default(),
+            mark: None,
+            clock: None,
+        }
+    }
+
+    /// False when told to stop before there are any.
+    async fn until_there_are_tasks(&mut self, stop: &Stop) -> bool {
+        while !stop.is_requested() {
+            let looked = self.look().await;
+            if looked.is_ok() && self.agenda.next().is_some() {
+                self.link.answered();
+                return true;
+            }
+            self.pause(looked.map(|_| LOOK_INTERVAL), stop).await;
+        }
+        false
+    }
+
+    /// Makes runs until told to stop.
+    async fn follow(&mut self, process_id: i64, stop: &Stop) {
+        while !stop.is_requested() {
+            let round = self.round(process_id).await;
+            self.pause(round, stop).await;
+        }
+    }
+
+    async fn pause(&mut self, done: Result<Duration, Error>, stop: &Stop) {
+        let pause = async {
+            match done {
+                Ok(pause) => {
+                    self.link.answered();
+                    tokio::time::sleep(pause).await;
+                }
+                Err(error) => {
+                    self.link.wait_after(&error).await;
+                    self.clock = None;
+                }
+            }
+        };
+        tokio::select! {
+            () = stop.requested() => {}
+            () = pause => {}
+        }
+    }
+
+    /// Makes what is due; how long there is nothing to do then.
+    async fn round(&mut self, process_id: i64) -> Result<Duration, Error> {
+        let clock = match self.clock.filter(|clock| clock.read.elapsed() < LOOK_INTERVAL) {
+            Some(clock) => clock,
+            None => {
+                let (clock, changed) = self.look().await?;
+                if changed {
+                    let metadata = metadata(&self.agenda.keys());
+                    in_time(self.link.session().await?.write_metadata(process_id, &metadata)).await?;
+                }
+                clock
+            }
+        };
+        let due = self.agenda.due(clock.now(), RUNS_AT_ONCE);
+        if !due.is_empty() {
+            return self.make(&due, clock).await;
+        }
+        let until_look = LOOK_INTERVAL.saturating_sub(clock.read.elapsed());
+        let until_run = self.agenda.next().map(|next| Duration::try_from(next.duration_since(clock.now())));
+        Ok(until_run.map_or(until_look, |run| run.unwrap_or_default().min(until_look)))
+    }
+
+    /// Reads the time, and the tasks if any has changed; whether that was so.
+    async fn look(&mut self) -> Result<(Clock, bool), Error> {
+        let session = self.link.session().await?;
+        let mark = in_time(session.schedule_mark()).await?;
+        let clock = Clock { now: mark.now, read: Instant::now() };
+        let changed = !self.mark.is_some_and(|before| before.same_tasks(&mark));
+        if changed {
+            // After the mark: an edit in between shows at the next look.
+            let tasks = in_time(session.tasks()).await?;
+            for (task, fault) in self.agenda.replace(tasks, clock.now()) {
+                tracing::error!(task, fault, "this recurring task can't be run until it is put anew");
+            }
+            self.mark = Some(mark);
+        }
+        self.clock = Some(clock);
+        Ok((clock, changed))
+    }
+
+    async fn make(&mut self, due: &[DueTask], clock: Clock) -> Result<Duration, Error> {
+        let session = self.link.session().await?;
+        match in_time(session.run_tasks(due)).await {
+            Ok(ran) => Ok(self.note(due, ran, clock)),
+            Err(Error::Data(fault)) => match due {
+                [run] => {
+                    tracing::error!(task = run.key, at = %run.run_at, fault, "the database refuses this run's job; it is left out");
+                    self.agenda.over(&run.key, run.run_at, clock.now());
+                    Ok(Duration::ZERO)
+                }
+                // One job that can't be written keeps no other from being.
+                _ => {
+                    let mut pause = Duration::ZERO;
+                    for run in due {
+                        pause = pause.max(Box::pin(self.make(std::slice::from_ref(run), clock)).await?);
+                    }
+                    Ok(pause)
+                }
+            },
+            Err(error) => Err(error),
+        }
+    }
+
+    fn note(&mut self, due: &[DueTask], ran: Vec<RanTask>, clock: Clock) -> Duration {
+        let mut queues = BTreeSet::new();
+        let mut pause = Duration::ZERO;
+        for (run, ran) in due.iter().zip(ran) {
+            let DueTask { key: task, run_at: at, .. } = run;
+            match ran {
+                RanTask::Enqueued { job, queue } => {
+                    tracing::info!(task, %at, job_id = job.job_id, active_job_id = job.id, "enqueue_recurring_task");
+                    queues.insert(queue);
+                }
+                RanTask::Already => tracing::debug!(task, %at, skipped = true, "enqueue_recurring_task"),
+                RanTask::Unreadable(fault) => {
+                    tracing::error!(task, %at, fault, "this recurring task's job can't be made; the run is left out");
+                }
+                RanTask::Changed => {
+                    (self.mark, self.clock) = (None, None);
+                    pause = SECOND_LOOK;
+                    continue;
+                }
+                RanTask::Early => {
+                    self.clock = None;
+                    pause = SECOND_LOOK;
+                    continue;
+                }
+            }
+            self.agenda.over(task, *at, clock.now());
+        }
+        self.store.wake(queues);
+        pause
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_process_shows_of_its_tasks_fits_everywhere() {
+        assert_eq!(metadata(&["a", "b"]), json!({ "recurring_schedule": ["a", "b"] }));
+        let key = "\u{e9}\"".repeat(127);
+        let shown = metadata(&vec![key.as_str(); 10_000]);
+        let length = shown.to_string().len();
+        assert!((8 * 1024..64 * 1024).contains(&length), "{length}");
+        assert_eq!(
+            shown["recurring_schedule"].as_array().unwrap().len() as u64 + shown["more"].as_u64().unwrap(),
+            10_000
+        );
+    }
+}
