@@ -9,6 +9,7 @@ mod deaths;
 mod heartbeats;
 mod interruptions;
 mod pidfiles;
+mod recurring;
 mod starting;
 mod stopping;
 
