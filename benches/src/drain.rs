@@ -47,7 +47,8 @@ pub(crate) struct Drain {
     statements: bool,
 }
 
-const LEFT: &str = "(select 1 from solid_queue_ready_executions limit 1) union all (select 1 from solid_queue_claimed_executions limit 1)";
+/// A row while there is anything left to do.
+pub(crate) const LEFT: &str = "(select 1 from solid_queue_ready_executions limit 1) union all (select 1 from solid_queue_claimed_executions limit 1)";
 
 impl Drain {
     pub(crate) async fn run(&self) -> Result<()> {
@@ -162,6 +163,7 @@ where
         stop.gracefully();
         result.map(|()| took)
     };
-    let (took, ()) = tokio::join!(watch, worker.run(&stop));
+    let (took, ran) = tokio::join!(watch, worker.run(&stop));
+    ran?;
     took
 }

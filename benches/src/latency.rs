@@ -61,7 +61,8 @@ impl Latency {
             stop.gracefully();
             anyhow::Ok(())
         };
-        let (done, ()) = tokio::join!(arrivals, worker.run(&stop));
+        let (done, ran) = tokio::join!(arrivals, worker.run(&stop));
+        ran?;
         done?;
         let waits = Figures::new(waits.lock().map(|waits| waits.clone()).unwrap_or_default());
         println!(

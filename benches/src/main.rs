@@ -8,8 +8,10 @@ mod drain;
 mod enqueue;
 mod figures;
 mod latency;
+mod memory;
 mod others;
 mod resident;
+mod schedule;
 mod server;
 
 use clap::{Parser, Subcommand};
@@ -31,10 +33,14 @@ enum What {
     Enqueue(enqueue::Enqueue),
     /// From the commit of an enqueue to the start of its handler, on an idle worker
     Latency(latency::Latency),
+    /// A worker's memory over a million jobs
+    Memory(memory::Memory),
     /// The same drain and enqueue on MariaDB, MySQL or SQLite
     Others(others::Others),
     /// Memory of an idle worker, and the time from its start to its first claim
     Resident(resident::Resident),
+    /// The time that it takes to read a schedule, and to find its next run
+    Schedule(schedule::Schedule),
 }
 
 #[tokio::main]
@@ -45,7 +51,9 @@ async fn main() -> anyhow::Result<()> {
         What::Claim(bench) => bench.run().await,
         What::Enqueue(bench) => bench.run().await,
         What::Latency(bench) => bench.run().await,
+        What::Memory(bench) => bench.run().await,
         What::Others(bench) => bench.run().await,
         What::Resident(bench) => bench.run().await,
+        What::Schedule(bench) => bench.run(),
     }
 }

@@ -1,13 +1,14 @@
 //! Memory, and the time to the first claim, of the command itself.
 
 use crate::figures::Figures;
+use crate::memory::resident;
 use crate::server::Bench;
 use anyhow::{Context as _, Result, bail};
 use gritstone::store::NewJob;
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
-use tokio::process::{Child, Command};
+use tokio::process::Command;
 
 /// Starts the command's worker, times its first claim and reads its memory.
 #[derive(Debug, clap::Args)]
@@ -44,7 +45,7 @@ impl Resident {
             while queue.psql("select count(*) from solid_queue_ready_executions").await? != "0" {}
             times.push(began.elapsed().as_secs_f64());
             tokio::time::sleep(Duration::from_secs(1)).await;
-            memory.push(resident(&child)?);
+            memory.push(resident(child.id().context("the worker has ended")?)?);
             child.kill().await?;
         }
         let (times, memory) = (Figures::new(times), Figures::new(memory));
@@ -56,13 +57,4 @@ impl Resident {
         println!("resident when idle: median {:.1} MB, max {:.1} MB", memory.median(), memory.max());
         Ok(())
     }
-}
-
-/// Megabytes.
-fn resident(child: &Child) -> Result<f64> {
-    let pid = child.id().context("the worker has ended")?;
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let line = status.lines().find(|line| line.starts_with("VmRSS:")).context("no VmRSS")?;
-    let kilobytes: f64 = line.split_whitespace().nth(1).context("no number")?.parse()?;
-    Ok(kilobytes / 1024.0)
 }

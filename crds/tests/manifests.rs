@@ -183,7 +183,7 @@ fn defaults_are_solid_queues() {
 fn manifests_say_what_they_said() {
     let manifests = accepted("every-field.yaml");
     assert_eq!(manifests.len(), 6);
-    assert_eq!((manifests[1].source.line, manifests[1].source.file.as_str()), (48, "every-field.yaml"));
+    assert_eq!((manifests[1].source.line, manifests[1].source.file.as_str()), (55, "every-field.yaml"));
     let Spec::QueueWorker(worker) = &manifests[0].spec else { panic!("{manifests:?}") };
     assert!(worker.queues.selects("mail_fast") && !worker.queues.selects("mail_slow"));
     let limit = worker.concurrency_limit("SyncAccount").expect("a limit");

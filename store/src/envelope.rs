@@ -4,11 +4,16 @@
 //! each version, subclasses add their own) stay where they are, untouched.
 
 use jiff::Timestamp;
+use serde::de::{Deserializer, MapAccess, Visitor};
+use serde::ser::{SerializeMap as _, Serializer};
+use serde::{Deserialize, Serialize};
+use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Map, Value, json};
 
-/// An envelope, all its keys kept, in their order.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Envelope(Map<String, Value>);
+/// An envelope: all its keys, in their order, each value as the text that it was written in. So a number that no machine type
+/// holds comes out as it went in.
+#[derive(Debug, Clone)]
+pub struct Envelope(Vec<(String, Box<RawValue>)>);
 
 /// Why a text is no envelope.
 #[derive(Debug, thiserror::Error)]
@@ -39,77 +44,120 @@ impl Envelope {
     /// # Errors
     /// [`EnvelopeError`] when the text is no JSON object.
     pub fn parse(text: &str) -> Result<Self, EnvelopeError> {
-        match serde_json::from_str(text)? {
-            Value::Object(map) => Ok(Envelope(map)),
-            _ => Err(EnvelopeError::NotAnObject),
+        let raw: &RawValue = serde_json::from_str(text)?;
+        if !raw.get().starts_with('{') {
+            return Err(EnvelopeError::NotAnObject);
         }
+        Ok(serde_json::from_str(text)?)
     }
 
     pub(crate) fn new(new: &New<'_>) -> Self {
-        let mut map = Map::new();
-        let mut put = |key: &str, value: Value| map.insert(key.to_owned(), value);
-        put("job_class", json!(new.class));
-        put("job_id", json!(new.id));
-        put("provider_job_id", Value::Null);
-        put("queue_name", json!(new.queue));
-        put("priority", json!(new.priority));
-        put("arguments", Value::Array(new.arguments.iter().map(mark_symbol_keys).collect()));
-        put("executions", json!(0));
-        put("exception_executions", json!({}));
-        put("locale", json!("en"));
-        put("timezone", json!("UTC"));
-        put("enqueued_at", json!(nine_digits(new.enqueued_at)));
-        put("scheduled_at", json!(nine_digits(new.scheduled_at)));
+        let mut envelope = Envelope(Vec::with_capacity(13));
+        envelope.set("job_class", &new.class);
+        envelope.set("job_id", &new.id);
+        envelope.set("provider_job_id", &());
+        envelope.set("queue_name", &new.queue);
+        envelope.set("priority", &new.priority);
+        envelope.set("arguments", &new.arguments.iter().map(mark_symbol_keys).collect::<Vec<_>>());
+        envelope.set("executions", &0);
+        envelope.set("exception_executions", &Map::new());
+        envelope.set("locale", &"en");
+        envelope.set("timezone", &"UTC");
+        envelope.set("enqueued_at", &nine_digits(new.enqueued_at));
+        envelope.set("scheduled_at", &nine_digits(new.scheduled_at));
         if let Some(batch) = new.batch_id {
-            put("batch_id", json!(batch));
+            envelope.set("batch_id", &batch);
         }
-        Envelope(map)
+        envelope
     }
 
     /// How many runs came before; 0 when the key is missing or is no number.
     pub fn executions(&self) -> u32 {
-        self.0.get("executions").and_then(Value::as_u64).map_or(0, |n| u32::try_from(n).unwrap_or(u32::MAX))
+        self.read("executions").and_then(|n: Value| n.as_u64()).map_or(0, |n| u32::try_from(n).unwrap_or(u32::MAX))
     }
 
     /// Sets how many runs there have been.
     pub fn set_executions(&mut self, executions: u32) {
-        self.0.insert("executions".into(), json!(executions));
+        self.set("executions", &executions);
     }
 
     /// Counts an error as `retry_on` does: under the class's name in brackets.
     pub fn count_exception(&mut self, class: &str) {
-        let counts = self.0.entry("exception_executions").or_insert_with(|| json!({}));
-        if let Value::Object(counts) = counts {
-            let key = format!("[{class}]");
-            let before = counts.get(&key).and_then(Value::as_u64).unwrap_or(0);
-            counts.insert(key, json!(before + 1));
-        }
+        let mut counts: Map<String, Value> = match self.raw("exception_executions") {
+            None => Map::new(),
+            Some(raw) => match serde_json::from_str(raw.get()) {
+                Ok(counts) => counts,
+                Err(_) => return,
+            },
+        };
+        let key = format!("[{class}]");
+        let before = counts.get(&key).and_then(Value::as_u64).unwrap_or(0);
+        counts.insert(key, json!(before + 1));
+        self.set("exception_executions", &counts);
     }
 
     /// Forgets all runs, as a retry by hand does.
     pub fn reset_executions(&mut self) {
         self.set_executions(0);
-        self.0.insert("exception_executions".into(), json!({}));
+        self.set("exception_executions", &Map::new());
     }
 
-    /// The raw arguments, Active Job's markers included.
-    pub fn arguments(&self) -> &[Value] {
-        self.0.get("arguments").and_then(Value::as_array).map_or(&[], Vec::as_slice)
+    /// A key's value as it was written.
+    pub fn raw(&self, key: &str) -> Option<&RawValue> {
+        // The last one counts where a key is written twice, as in Ruby.
+        self.0.iter().rev().find(|(name, _)| name == key).map(|(_, value)| &**value)
     }
 
-    pub(crate) fn set(&mut self, key: &str, value: Value) {
-        self.0.insert(key.to_owned(), value);
+    /// A key's value, when it is there and can be read as `T`.
+    pub fn read<'e, T: Deserialize<'e>>(&'e self, key: &str) -> Option<T> {
+        self.raw(key).and_then(|value| serde_json::from_str(value.get()).ok())
     }
 
-    /// Any key.
-    pub fn get(&self, key: &str) -> Option<&Value> {
-        self.0.get(key)
+    /// Sets a key, where it stands or else at the end. What can't be JSON changes nothing.
+    pub(crate) fn set(&mut self, key: &str, value: &impl Serialize) {
+        let Ok(value) = to_raw_value(value) else { return };
+        match self.0.iter_mut().rev().find(|(name, _)| name == key) {
+            Some((_, before)) => *before = value,
+            None => self.0.push((key.to_owned(), value)),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Envelope {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Entries;
+        impl<'de> Visitor<'de> for Entries {
+            type Value = Envelope;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Envelope, M::Error> {
+                let mut entries = Vec::new();
+                while let Some(entry) = map.next_entry()? {
+                    entries.push(entry);
+                }
+                Ok(Envelope(entries))
+            }
+        }
+        deserializer.deserialize_map(Entries)
+    }
+}
+
+impl Serialize for Envelope {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(self.0.len()))?;
+        for (key, value) in &self.0 {
+            map.serialize_entry(key, value)?;
+        }
+        map.end()
     }
 }
 
 impl std::fmt::Display for Envelope {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match serde_json::to_string(&self.0) {
+        match serde_json::to_string(self) {
             Ok(text) => f.write_str(&text),
             Err(_) => Err(std::fmt::Error),
         }
@@ -168,9 +216,25 @@ mod tests {
     }
 
     #[test]
-    fn big_numbers_survive() {
-        let text = r#"{"arguments":[12345678901234567890,1.0]}"#;
-        assert_eq!(Envelope::parse(text).unwrap().to_string(), text);
+    fn every_digit_and_space_of_a_value_survives() {
+        let big = "9".repeat(400);
+        let text =
+            format!(r#"{{"arguments":[{big}, 12345678901234567890,1.10,1e400],"executions":0,"a\\u00e9":"\\u0000"}}"#);
+        let mut envelope = Envelope::parse(&text).unwrap();
+        envelope.set_executions(1);
+        let changed = text.replace("\"executions\":0", "\"executions\":1").replace("a\\u00e9", "aé");
+        assert_eq!(envelope.to_string(), changed);
+    }
+
+    #[test]
+    fn counters_that_are_no_counters_are_left_alone() {
+        let text = r#"{"executions":"many","exception_executions":[1]}"#;
+        let mut envelope = Envelope::parse(text).unwrap();
+        assert_eq!(envelope.executions(), 0);
+        envelope.count_exception("A");
+        assert_eq!(envelope.to_string(), text);
+        envelope.reset_executions();
+        assert_eq!(envelope.to_string(), r#"{"executions":0,"exception_executions":{}}"#);
     }
 
     #[test]

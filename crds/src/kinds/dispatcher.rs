@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Database;
+use super::{Database, ProcessHooks};
 use crate::check::{Violation, Violations};
 use crate::path::Path;
 use crate::text::Duration;
@@ -28,6 +28,9 @@ pub struct DispatcherSpec {
     pub finished_jobs: FinishedJobs,
     /// When a process counts as dead, for all processes on this database.
     pub processes: Processes,
+    /// Programs to run at points of a dispatcher's life. Default none.
+    #[serde(skip_serializing_if = "ProcessHooks::is_empty")]
+    pub hooks: ProcessHooks,
     /// Whether to bring the database's tables up to date before starting. Default true. Tables that Rails made are not touched.
     pub migrate: bool,
 }
@@ -43,11 +46,14 @@ pub struct ConcurrencyMaintenance {
 }
 
 /// The scheduler of recurring tasks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Scheduler {
     /// Whether it runs. Default true.
     pub enabled: bool,
+    /// Programs to run at points of a scheduler's life. Default none.
+    #[serde(skip_serializing_if = "ProcessHooks::is_empty")]
+    pub hooks: ProcessHooks,
 }
 
 /// What becomes of finished jobs.
@@ -87,6 +93,7 @@ impl Default for DispatcherSpec {
             scheduler: Scheduler::default(),
             finished_jobs: FinishedJobs::default(),
             processes: Processes::default(),
+            hooks: ProcessHooks::default(),
             migrate: true,
         }
     }
@@ -100,7 +107,7 @@ impl Default for ConcurrencyMaintenance {
 
 impl Default for Scheduler {
     fn default() -> Self {
-        Self { enabled: true }
+        Self { enabled: true, hooks: ProcessHooks::default() }
     }
 }
 
@@ -146,6 +153,8 @@ impl DispatcherSpec {
             found.number(finished.field("keepAtMost"), keep, 0..=i64::MAX);
         }
         self.processes.check(&at.field("processes"), found);
+        self.hooks.check(&at.field("hooks"), found);
+        self.scheduler.hooks.check(&at.field("scheduler").field("hooks"), found);
     }
 }
 

@@ -4,7 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::check::Violations;
 use crate::path::Path;
-use crate::text::{Duration, Memory};
+use crate::text::Memory;
+
+use super::http_handler::HttpHandler;
 
 /// Exactly one of the three.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,21 +32,6 @@ pub enum HandlerKind<'a> {
     Process(&'a ProcessHandler),
     /// See [`Handler::command`].
     Command(&'a CommandHandler),
-}
-
-/// A server that is posted each job.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct HttpHandler {
-    /// Where to post: `http://` or `https://`. In a pod usually 127.0.0.1 and the port of the container `handler`. Required.
-    pub url: String,
-    /// The path that answers 2xx when the server can take jobs; nothing is claimed until then. Default none: that the port
-    /// accepts connections is enough.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub health_path: Option<String>,
-    /// How long to wait for a response; a longer job answers 202 and calls back. Default 5m.
-    #[serde(default = "HttpHandler::default_timeout")]
-    pub timeout: Duration,
 }
 
 /// Children that take one job after another, as JSON lines.
@@ -108,36 +95,6 @@ impl Handler {
         if let Some(command) = &self.command {
             found.command(at.field("command").field("command"), &command.command);
         }
-    }
-}
-
-impl HttpHandler {
-    const fn default_timeout() -> Duration {
-        Duration::from_mins(5)
-    }
-
-    fn check(&self, at: &Path, found: &mut Violations) {
-        match url::Url::parse(&self.url) {
-            Ok(url) if !matches!(url.scheme(), "http" | "https") => {
-                found
-                    .add(at.field("url"), format!("`{}` has the scheme {}: use http or https", self.url, url.scheme()));
-            }
-            Ok(url) if !url.username().is_empty() || url.password().is_some() => {
-                found.add(
-                    at.field("url"),
-                    "has a user name or password, which anyone who may read this would see: take it out",
-                );
-            }
-            Ok(_) => {}
-            Err(error) => found
-                .add(at.field("url"), format!("`{}` is not a URL ({error}): say http://127.0.0.1:8080/jobs", self.url)),
-        }
-        if let Some(path) = &self.health_path
-            && (!path.starts_with('/') || path.contains(|c: char| c.is_whitespace() || c.is_control()))
-        {
-            found.add(at.field("healthPath"), format!("`{path}` is not a path: it begins with `/` and has no spaces"));
-        }
-        found.duration(at.field("timeout"), self.timeout, Duration::from_millis(1)..=Duration::from_mins(24 * 60));
     }
 }
 

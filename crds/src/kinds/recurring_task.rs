@@ -5,7 +5,6 @@ use serde::{Deserialize, Serialize};
 use super::{Database, JobTemplate, MissedRuns, Schedule};
 use crate::check::{Violation, Violations};
 use crate::manifest::Metadata;
-use crate::nearest::nearest;
 use crate::path::Path;
 
 /// What to enqueue, and when.
@@ -119,16 +118,9 @@ fn check_command(command: &str, at: Path, found: &mut Violations) {
 }
 
 pub(super) fn check_time_zone(name: &str, at: Path, found: &mut Violations) {
-    let zones = jiff::tz::db();
-    if zones.get(name).is_ok() {
-        return;
+    if let Err(error) = crate::schedule::check_time_zone(name) {
+        found.add(at, error.to_string());
     }
-    let known: Vec<_> = zones.available().map(|zone| zone.to_string()).collect();
-    let hint = match nearest(name, known.iter().map(String::as_str)) {
-        Some(zone) => format!("did you mean {zone}?"),
-        None => "say it as in Europe/Berlin or UTC".to_owned(),
-    };
-    found.add(at, format!("`{name}` is not a time zone; {hint}"));
 }
 
 #[cfg(test)]

@@ -56,7 +56,7 @@ pub(super) fn check_text(text: &str, at: Path, found: &mut Violations) {
 }
 
 impl Interval {
-    pub(super) fn check(self, at: &Path, found: &mut Violations) {
+    pub(crate) fn check(self, at: &Path, found: &mut Violations) {
         let range = Duration::from_secs(1)..=Duration::from_mins(365 * 24 * 60);
         found.duration(at.field("every"), self.every, range);
         if self.offset >= self.every {

@@ -18,9 +18,9 @@ pub(super) struct Cron {
     /// 1 to 31, and from the end of the month: bit 32 + n for day -n.
     pub(super) days: Values,
     pub(super) months: Values,
-    /// Sorted, without repetitions.
+    /// As [`sorted`].
     pub(super) weekdays: Option<Vec<WeekdayTerm>>,
-    /// `&`: day of month and day of week have to match both; by default either will do.
+    /// `&`: day of month and day of week have to match both; by default either will do. Only with weekdays.
     pub(super) both_days: bool,
 }
 
@@ -32,6 +32,15 @@ pub(super) enum WeekdayTerm {
     Nth(u8, i8),
     /// `1%2+1`: the weeks whose number has this rest, counted from Monday 2018-12-31.
     Weeks(u8, u16, u16),
+}
+
+/// By day, plain ones first, without repetitions, as fugit lists them.
+pub(super) fn sorted(mut terms: Vec<WeekdayTerm>) -> Vec<WeekdayTerm> {
+    terms.sort_unstable_by_key(|term| match *term {
+        WeekdayTerm::Every(day) | WeekdayTerm::Nth(day, _) | WeekdayTerm::Weeks(day, ..) => (day, *term),
+    });
+    terms.dedup();
+    terms
 }
 
 /// Where `%` counts weeks from, as fugit does.
@@ -128,12 +137,10 @@ impl Cron {
         [self.seconds, self.minutes, self.hours].iter().all(|values| values.is_some_and(|bits| bits.count_ones() == 1))
     }
 
-    /// Leaves out days that none of the months has, and months that have none of the days. Whether anything is left.
+    /// Leaves out days that none of the months has, and months that have none of the days, unless their weekdays count. Whether any day
+    /// is left.
     pub(super) fn drop_impossible_days(&mut self) -> bool {
         let (Some(months), Some(days)) = (self.months, self.days) else { return true };
-        if self.weekdays.is_some() && !self.both_days {
-            return true;
-        }
         let (mut kept_months, mut kept_days) = (0, 0);
         for month in (1..=12).filter(|month| months >> month & 1 == 1) {
             let longest = match month {
@@ -147,7 +154,10 @@ impl Cron {
                 kept_days |= possible;
             }
         }
-        (self.months, self.days) = (Some(kept_months), Some(kept_days));
+        self.days = Some(kept_days);
+        if self.weekdays.is_none() || self.both_days {
+            self.months = Some(kept_months);
+        }
         kept_months != 0
     }
 }

@@ -7,18 +7,27 @@
 mod cron;
 mod error;
 mod fields;
+mod interval;
 mod language;
 mod next;
 #[cfg(test)]
 mod tests;
 mod zone;
 
-use jiff::Timestamp;
+use jiff::{Timestamp, Zoned};
 
 pub use error::ScheduleError;
 
 use crate::kinds::{Interval, Schedule};
 use zone::Zone;
+
+/// Whether a schedule can have this time zone: a name as IANA writes it, or an offset such as `+09:00`.
+///
+/// # Errors
+/// When there is no such zone, with the nearest name that there is.
+pub fn check_time_zone(name: &str) -> Result<(), ScheduleError> {
+    zone::named(name, 0..name.len()).map(|_| ())
+}
 
 /// As much text as fugit reads.
 const MAX_CHARS: usize = 256;
@@ -95,6 +104,11 @@ impl Timetable {
             Rule::Cron { text, .. } => Some(text),
             Rule::Every(_) => None,
         }
+    }
+
+    /// A moment in the local time of that zone.
+    pub fn local(&self, time: Timestamp) -> Zoned {
+        time.to_zoned(self.zone.rules.clone())
     }
 
     /// The zone in which it is meant: the text's, else the default.

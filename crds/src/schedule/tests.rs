@@ -1,6 +1,9 @@
-//! Every schedule of a sample, as fugit reads it.
+//! Every schedule of two samples, as fugit reads it: what its own tests and documentation have, and what a generator drew.
+
+use std::str::FromStr as _;
 
 use jiff::Timestamp;
+use proptest::prelude::*;
 use serde::Deserialize;
 
 use super::Timetable;
@@ -24,7 +27,10 @@ const MEANT_OTHERWISE: [(&str, Option<&str>); 5] = [
 
 #[test]
 fn what_fugit_accepts_means_the_same() {
-    let cases: Vec<Case> = serde_json::from_str(include_str!("../../tests/schedules/fugit.json")).expect("the sample");
+    let mut cases = Vec::new();
+    for sample in [include_str!("../../tests/schedules/fugit.json"), include_str!("../../tests/schedules/more.json")] {
+        cases.extend(serde_json::from_str::<Vec<Case>>(sample).expect("a sample"));
+    }
     let from: Timestamp = "2026-03-01T00:00:00Z".parse().expect("a time");
     let mut wrong = Vec::new();
     for case in cases {
@@ -113,6 +119,51 @@ proptest::proptest! {
             proptest::prop_assert_eq!(again.cron(), Some(cron.as_str()));
             let now = Timestamp::UNIX_EPOCH;
             proptest::prop_assert_eq!(timetable.next_after(now), again.next_after(now));
+        }
+    }
+}
+
+/// A field as every cron has it.
+fn field(min: u8, max: u8) -> impl Strategy<Value = String> {
+    let value = move || min..=max;
+    prop_oneof![
+        Just("*".to_owned()),
+        value().prop_map(|value| value.to_string()),
+        (value(), value()).prop_map(|(a, b)| format!("{}-{}", a.min(b), a.max(b))),
+        prop::collection::vec(value(), 1..4).prop_map(|values| values
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+            .join(",")),
+        (2..=max / 2).prop_map(|step| format!("*/{step}")),
+    ]
+}
+
+/// Days, one of the two fields `*`: what both mean together is told differently from cron to cron.
+fn days() -> impl Strategy<Value = (String, String)> {
+    let nth = (0_u8..7, 1_u8..6).prop_map(|(day, nth)| format!("{day}#{nth}"));
+    let of_month = prop_oneof![4 => field(1, 31), 1 => Just("L".to_owned())].prop_map(|day| (day, "*".to_owned()));
+    let of_week = prop_oneof![3 => field(0, 6), 1 => nth].prop_map(|day| ("*".to_owned(), day));
+    prop_oneof![of_month, of_week]
+}
+
+proptest::proptest! {
+    #[test]
+    fn what_every_cron_has_runs_as_in_another_implementation(
+        (minute, hour, (day, weekday), month) in (field(0, 59), field(0, 23), days(), field(1, 12)),
+        start in 0_i64..4_000_000_000,
+    ) {
+        let text = format!("{minute} {hour} {day} {month} {weekday}");
+        let Ok(timetable) = Timetable::parse(&text, "UTC") else { return Err(TestCaseError::reject("no such day")) };
+        let other = croner::Cron::from_str(&text).expect(&text);
+        let mut now = Timestamp::from_second(start).expect("a time");
+        for _ in 0..3 {
+            let zoned = now.to_zoned(jiff::tz::TimeZone::UTC);
+            let expected = other.find_next_occurrence(&zoned, false).ok().map(|time| time.timestamp());
+            let next = timetable.next_after(now);
+            proptest::prop_assert_eq!(next, expected, "{} after {}", &text, now);
+            let Some(next) = next else { break };
+            now = next;
         }
     }
 }

@@ -8,6 +8,8 @@ mod guides {
     struct Embedding;
     #[doc = include_str!("../../../docs/guides/batches.md")]
     struct Batches;
+    #[doc = include_str!("../../../docs/guides/hooks.md")]
+    struct Hooks;
     #[doc = include_str!("../../../docs/guides/limits.md")]
     struct Limits;
 }

@@ -59,12 +59,12 @@ async fn main() -> anyhow::Result<()> {
         },
     };
     stop.gracefully();
-    engine.await?;
+    engine.await??;
     hashed
 }
 
 /// One worker and one dispatcher inside this process.
-async fn run_engine(store: Store, threads: u32, stop: Stop) {
+async fn run_engine(store: Store, threads: u32, stop: Stop) -> anyhow::Result<()> {
     let worker =
         WorkerConfig { threads, retry: Policy { attempts: 3, ..Policy::default() }, ..WorkerConfig::default() };
     let handler: Arc<dyn Handler> = Arc::new(Native::new().on("HashFile", hash_file).on("WriteSums", write_sums));
@@ -72,7 +72,8 @@ async fn run_engine(store: Store, threads: u32, stop: Stop) {
         .worker(worker, move || Arc::clone(&handler))
         .dispatcher(DispatcherConfig::default())
         .run(&stop)
-        .await;
+        .await?;
+    Ok(())
 }
 
 /// Enqueues the batch and waits until its callback is done.

@@ -67,5 +67,7 @@ pub enum Verdict {
     Release {
         /// By the database's clock.
         delay: Option<Duration>,
+        /// The envelope to keep, if it changed.
+        envelope: Option<String>,
     },
 }

@@ -10,7 +10,6 @@ use crate::job::{Due, NewJob};
 use crate::session::{Session, transaction};
 use crate::sql::{Row, Value, values};
 use jiff::Timestamp;
-use serde_json::json;
 use std::collections::BTreeMap;
 use std::time::Duration;
 use uuid::Uuid;
@@ -246,10 +245,10 @@ impl Session<'_> {
                 return Ok(None);
             }
         };
-        envelope.set("callback_batch_id", json!(batch_id));
-        let text = |key: &str| envelope.get(key).and_then(|value| value.as_str()).map(str::to_owned);
+        envelope.set("callback_batch_id", &batch_id);
+        let text = |key: &str| envelope.read::<String>(key);
         let job = NewJob {
-            priority: envelope.get("priority").and_then(|value| value.as_i64()).unwrap_or(0) as i32,
+            priority: envelope.read("priority").unwrap_or(0),
             due: Due::Now,
             ..NewJob::new(text("job_class").unwrap_or_default(), Vec::new())
                 .on(text("queue_name").unwrap_or_else(|| crate::job::DEFAULT_QUEUE.into()))

@@ -6,6 +6,7 @@ use crate::job::{OnConflict, Placed};
 use crate::session::Session;
 use crate::sql::{Value, values};
 use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
 
 /// A due job, and its limit's key if it has one.
 pub(super) struct DueJob {
@@ -45,21 +46,15 @@ impl Session<'_> {
             jobs.iter().zip(&placed).filter(|(_, placed)| **placed == wanted).map(|(job, _)| job.job_id).collect()
         };
         self.insert_ready(&ids(Placed::Ready)).await?;
+        let mut blocked: BTreeMap<Duration, Vec<i64>> = BTreeMap::new();
         for (job, _) in jobs.iter().zip(&placed).filter(|(_, placed)| **placed == Placed::Blocked) {
-            let key = job.concurrency_key.as_deref().unwrap_or_default();
-            let duration = slots.get(key).map(|slots| slots.limit.duration).unwrap_or_default();
-            self.execute(
-                "insert into solid_queue_blocked_executions (job_id, queue_name, priority, concurrency_key, expires_at, created_at) \
-                 select id, queue_name, priority, concurrency_key, ?, ? from solid_queue_jobs where id = ?",
-                &[Value::now_plus(duration), Value::NOW, job.job_id.into()],
-            )
-            .await?;
+            let slots = job.concurrency_key.as_deref().and_then(|key| slots.get(key));
+            blocked.entry(slots.map(|slots| slots.limit.duration).unwrap_or_default()).or_default().push(job.job_id);
         }
-        let discarded = ids(Placed::Discarded);
-        if !discarded.is_empty() {
-            self.leave_batches(&discarded, true).await?;
-            self.execute("delete from solid_queue_jobs where id in ?", &values![&discarded]).await?;
+        for (duration, job_ids) in blocked {
+            self.insert_blocked(&job_ids, duration).await?;
         }
+        self.drop_jobs(&ids(Placed::Discarded)).await?;
         Ok(placed)
     }
 
@@ -75,6 +70,27 @@ impl Session<'_> {
         )
         .await?;
         Ok(())
+    }
+
+    /// Makes limited jobs wait for a slot, and be looked at again after `duration` if nobody signals.
+    pub(super) async fn insert_blocked(&mut self, job_ids: &[i64], duration: Duration) -> Result<(), Error> {
+        self.execute(
+            "insert into solid_queue_blocked_executions (job_id, queue_name, priority, concurrency_key, expires_at, created_at) \
+             select id, queue_name, priority, concurrency_key, ?, ? from solid_queue_jobs where id in ? order by id",
+            &[Value::now_plus(duration), Value::NOW, job_ids.into()],
+        )
+        .await?;
+        Ok(())
+    }
+
+    /// Deletes jobs that their limit drops; the batches that lost a member.
+    pub(super) async fn drop_jobs(&mut self, job_ids: &[i64]) -> Result<Vec<i64>, Error> {
+        if job_ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let batch_ids = self.leave_batches(job_ids, true).await?;
+        self.execute("delete from solid_queue_jobs where id in ?", &values![job_ids]).await?;
+        Ok(batch_ids)
     }
 
     /// Makes jobs wait for the time in their own rows.

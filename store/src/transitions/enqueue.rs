@@ -11,7 +11,14 @@ use std::collections::{BTreeSet, HashMap};
 use uuid::Uuid;
 
 /// Rows in one `insert`: MySQL takes 65,535 values a statement, SQLite 32,766.
-const CHUNK: usize = 1_000;
+pub(super) const CHUNK: usize = 1_000;
+
+/// What the names of ids that callers chose begin with.
+const UNIQUE_ID: &str = "id:";
+
+fn unique_name(id: &str) -> String {
+    format!("{UNIQUE_ID}{id}")
+}
 
 /// Says, once the caller's transaction has committed, that there is new work. Dropping it says nothing: workers then
 /// find the jobs at their next poll.
@@ -118,9 +125,8 @@ impl Session<'_> {
         let members: Vec<(i64, i64)> =
             fresh.iter().filter_map(|p| p.job.batch.as_ref().map(|batch| (batch.id, job_id(p)))).collect();
         self.join_batches(&members).await?;
-        for p in fresh.iter().filter(|p| p.job.attempts.is_some() || p.job.id.is_some()) {
-            self.note_extras(p, job_id(p)).await?;
-        }
+        self.note_ids(&fresh, job_id).await?;
+        self.note_attempts(&fresh, job_id).await?;
         let due: Vec<DueJob> = fresh
             .iter()
             .filter(|p| is_due(p))
@@ -153,47 +159,69 @@ impl Session<'_> {
     /// A second enqueuer of an id waits here until the first one has committed or given up.
     async fn take_ids(&mut self, prepared: &[Prepared<'_>]) -> Result<HashMap<String, i64>, Error> {
         let mut chosen: Vec<&str> = prepared.iter().filter(|p| p.job.id.is_some()).map(|p| p.id.as_str()).collect();
+        // Sorted, so that two with the same ids lock them in one order.
         chosen.sort_unstable();
-        let tail = self.dialect.unless_there("job_id");
+        if let Some(twice) = chosen.windows(2).find(|pair| pair[0] == pair[1]) {
+            return Err(Error::Data(format!("the id {:?} is given to two jobs of one call", twice[0])));
+        }
+        let (tail, lock) = (self.dialect.unless_there("job_id"), self.dialect.for_update(false));
         let mut taken = HashMap::new();
-        let mut before = None;
-        for id in chosen {
-            if before == Some(id) {
-                return Err(Error::Data(format!("the id {id:?} is given to two jobs of one call")));
+        for chunk in chosen.chunks(CHUNK) {
+            let names: Vec<String> = chunk.iter().map(|id| unique_name(id)).collect();
+            let rows = vec!["(?, 0, ?)"; names.len()].join(", ");
+            let sql = format!("insert into gritstone_unique_keys (name, job_id, created_at) values {rows}{tail}");
+            let values: Vec<Value<'_>> = names.iter().flat_map(|name| [name.into(), Value::NOW]).collect();
+            self.execute(&sql, &values).await?;
+            let sql = format!("select name, job_id from gritstone_unique_keys where name in ? order by name{lock}");
+            let mut found = HashMap::new();
+            for row in self.query(&sql, &values![&names]).await? {
+                if row.int(1)? != 0 {
+                    found.insert(row.int(1)?, row.text(0)?);
+                }
             }
-            before = Some(id);
-            let sql = format!("insert into gritstone_unique_keys (name, job_id, created_at) values (?, 0, ?){tail}");
-            let name = format!("id:{id}");
-            self.execute(&sql, &[Value::from(&name), Value::NOW]).await?;
-            let lock = self.dialect.for_update(false);
-            let sql = format!("select job_id from gritstone_unique_keys where name = ?{lock}");
-            let Some(row) = self.query_one(&sql, &values![&name]).await? else { continue };
-            let job_id = row.int(0)?;
-            if job_id == 0 {
+            if found.is_empty() {
                 continue;
             }
-            let sql = format!("select 1 from solid_queue_jobs where id = ?{}", self.latest());
-            if self.query_one(&sql, &values![job_id]).await?.is_some() {
-                taken.insert(id.to_owned(), job_id);
+            let job_ids: Vec<i64> = found.keys().copied().collect();
+            let sql = format!("select id from solid_queue_jobs where id in ?{}", self.latest());
+            for row in self.query(&sql, &values![&job_ids]).await? {
+                let job_id = row.int(0)?;
+                if let Some(id) = found.get(&job_id).and_then(|name| name.strip_prefix(UNIQUE_ID)) {
+                    taken.insert(id.to_owned(), job_id);
+                }
             }
         }
         Ok(taken)
     }
 
-    async fn note_extras(&mut self, p: &Prepared<'_>, job_id: i64) -> Result<(), Error> {
-        if p.job.id.is_some() {
-            self.execute(
-                "update gritstone_unique_keys set job_id = ? where name = ?",
-                &[job_id.into(), format!("id:{}", p.id).into()],
-            )
-            .await?;
+    /// Notes which jobs the ids that callers chose have become.
+    async fn note_ids(&mut self, fresh: &[&Prepared<'_>], job_id: impl Fn(&Prepared<'_>) -> i64) -> Result<(), Error> {
+        let mut chosen: Vec<&&Prepared<'_>> = fresh.iter().filter(|p| p.job.id.is_some()).collect();
+        chosen.sort_unstable_by(|a, b| a.id.cmp(&b.id));
+        let tail = self.dialect.upsert("name", &["job_id"]);
+        for chunk in chosen.chunks(CHUNK) {
+            let rows = vec!["(?, ?, ?)"; chunk.len()].join(", ");
+            let sql = format!("insert into gritstone_unique_keys (name, job_id, created_at) values {rows}{tail}");
+            let values: Vec<Value<'_>> =
+                chunk.iter().flat_map(|p| [unique_name(&p.id).into(), job_id(p).into(), Value::NOW]).collect();
+            self.execute(&sql, &values).await?;
         }
-        if let Some(attempts) = p.job.attempts {
-            self.execute(
-                "insert into gritstone_jobs (job_id, attempts) values (?, ?)",
-                &values![job_id, i64::from(attempts)],
-            )
-            .await?;
+        Ok(())
+    }
+
+    /// Notes how many runs jobs have whose enqueuers said so.
+    async fn note_attempts(
+        &mut self,
+        fresh: &[&Prepared<'_>],
+        job_id: impl Fn(&Prepared<'_>) -> i64,
+    ) -> Result<(), Error> {
+        let own: Vec<(i64, u32)> = fresh.iter().filter_map(|p| Some((job_id(p), p.job.attempts?))).collect();
+        for chunk in own.chunks(CHUNK) {
+            let rows = vec!["(?, ?)"; chunk.len()].join(", ");
+            let sql = format!("insert into gritstone_jobs (job_id, attempts) values {rows}");
+            let values: Vec<Value<'_>> =
+                chunk.iter().flat_map(|(job_id, attempts)| [(*job_id).into(), i64::from(*attempts).into()]).collect();
+            self.execute(&sql, &values).await?;
         }
         Ok(())
     }

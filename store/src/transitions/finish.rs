@@ -92,13 +92,18 @@ impl Session<'_> {
                     scheduled.push(job_id);
                     back.push(job_id);
                 }
-                Verdict::Release { delay: Some(delay) } => {
-                    self.reschedule(job_id, *delay, None).await?;
+                Verdict::Release { delay: Some(delay), envelope } => {
+                    self.reschedule(job_id, *delay, envelope.as_ref()).await?;
                     scheduled.push(job_id);
                     back.push(job_id);
                 }
                 // It keeps its slot: the next run takes it over.
-                Verdict::Release { delay: None } => released.push(job_id),
+                Verdict::Release { delay: None, envelope } => {
+                    if let Some(envelope) = envelope {
+                        self.write_envelope(job_id, envelope).await?;
+                    }
+                    released.push(job_id);
+                }
             }
         }
         self.insert_scheduled(&scheduled).await?;
@@ -142,9 +147,14 @@ impl Session<'_> {
             self.dialect.upsert("job_id", &["error"])
         );
         self.execute(&sql, &[job_id.into(), error.to_column(limit).into(), Value::NOW]).await?;
-        if let Some(envelope) = envelope {
-            self.execute("update solid_queue_jobs set arguments = ? where id = ?", &values![envelope, job_id]).await?;
+        match envelope {
+            Some(envelope) => self.write_envelope(job_id, envelope).await,
+            None => Ok(()),
         }
+    }
+
+    async fn write_envelope(&mut self, job_id: i64, envelope: &str) -> Result<(), Error> {
+        self.execute("update solid_queue_jobs set arguments = ? where id = ?", &values![envelope, job_id]).await?;
         Ok(())
     }
 

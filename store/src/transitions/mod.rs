@@ -29,7 +29,7 @@ pub use enqueue::WakeAfterCommit;
 pub use finish::Settled;
 pub(crate) use finish::Won;
 pub use jobs::{JobFilter, JobPage, JobState, JobView};
-pub use limits::{LimitState, SweptLimits};
+pub use limits::{LimitState, Overclaimed, SweptLimits};
 pub use processes::{Buried, Counters, Death, Identity, NewProcess, ProcessView, Registered};
 pub use queues::{QueueState, RAILS_COMMANDS, Selector};
 pub use recurring::{

@@ -15,7 +15,7 @@ impl Session<'_> {
             .map(|(claim_id, job_id)| Finish {
                 claim_id: *claim_id,
                 job_id: *job_id,
-                verdict: Verdict::Release { delay: None },
+                verdict: Verdict::Release { delay: None, envelope: None },
             })
             .collect();
         self.finish(&finishes, true).await.map(|_| ())

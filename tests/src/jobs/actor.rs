@@ -118,8 +118,8 @@ impl Actor {
             ending.verdict = match self.rng.random_range(0..10) {
                 0 => fail(claimed, "x").verdict,
                 1 => retry(claimed, Duration::from_millis(3)).verdict,
-                2 => Verdict::Release { delay: None },
-                3 => Verdict::Release { delay: Some(Duration::from_millis(3)) },
+                2 => Verdict::Release { delay: None, envelope: None },
+                3 => Verdict::Release { delay: Some(Duration::from_millis(3)), envelope: None },
                 _ => Verdict::Done,
             };
             finishes.push(ending);

@@ -5,7 +5,7 @@ use std::io::{BufRead as _, BufReader};
 use std::process::Stdio;
 
 /// Every subcommand.
-pub const SUBCOMMANDS: [&[&str]; 26] = [
+pub const SUBCOMMANDS: [&[&str]; 27] = [
     &["start"],
     &["work"],
     &["dispatch"],
@@ -30,6 +30,7 @@ pub const SUBCOMMANDS: [&[&str]; 26] = [
     &["recurring", "run"],
     &["recurring", "suspend"],
     &["recurring", "resume"],
+    &["schedule", "next"],
     &["check"],
     &["clear"],
 ];

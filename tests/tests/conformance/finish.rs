@@ -12,6 +12,7 @@ conformance!(
     a_second_failure_replaces_the_first,
     a_released_job_is_as_it_was,
     a_release_with_a_delay_comes_back_later,
+    an_envelope_that_a_handler_changed_is_kept_on_release,
     verdicts_of_every_kind_go_together,
     a_lost_claim_among_good_ones_is_said_and_skipped,
     a_stale_claim_does_nothing_whatever_it_says,
@@ -31,7 +32,7 @@ async fn claimed(db: &Db, jobs: usize) -> (Session<'static>, Vec<ClaimedJob>) {
 }
 
 fn release(claimed: &ClaimedJob, delay: Option<Duration>) -> Finish {
-    Finish { claim_id: claimed.claim_id, job_id: claimed.job_id, verdict: Verdict::Release { delay } }
+    Finish { claim_id: claimed.claim_id, job_id: claimed.job_id, verdict: Verdict::Release { delay, envelope: None } }
 }
 
 async fn a_job_that_is_done_is_kept_or_deleted(db: Db) {
@@ -117,6 +118,30 @@ async fn a_release_with_a_delay_comes_back_later(db: Db) {
     let later = db.job(jobs[0].job_id).await.unwrap();
     assert_eq!((later.state, &later.envelope), (JobState::Scheduled, &jobs[0].envelope));
     assert!(later.scheduled_at.unwrap().duration_since(later.created_at).as_secs() >= 600);
+}
+
+async fn an_envelope_that_a_handler_changed_is_kept_on_release(db: Db) {
+    let (mut session, jobs) = claimed(&db, 3).await;
+    let changed = |job: &ClaimedJob| job.envelope.as_ref().unwrap().replacen('{', r#"{"continuation":{"step":3},"#, 1);
+    let finishes: Vec<Finish> = [(0, None), (1, Some(Duration::from_secs(600)))]
+        .into_iter()
+        .map(|(index, delay)| {
+            let (job, envelope) = (&jobs[index], Some(changed(&jobs[index])));
+            let verdict = Verdict::Release { delay, envelope };
+            Finish { claim_id: job.claim_id, job_id: job.job_id, verdict }
+        })
+        .chain([release(&jobs[2], None)])
+        .collect();
+    finish(&mut session, &finishes).await;
+    let expected = [
+        (JobState::Ready, Some(changed(&jobs[0]))),
+        (JobState::Scheduled, Some(changed(&jobs[1]))),
+        (JobState::Ready, jobs[2].envelope.clone()),
+    ];
+    for (job, expected) in jobs.iter().zip(expected) {
+        let kept = db.job(job.job_id).await.unwrap();
+        assert_eq!((kept.state, kept.envelope), expected);
+    }
 }
 
 async fn verdicts_of_every_kind_go_together(db: Db) {

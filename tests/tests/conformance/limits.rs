@@ -161,7 +161,7 @@ async fn every_end_of_a_run_gives_the_slot_back(db: Db) {
             _ => done(&claimed[0]),
         };
         if round == 3 {
-            ending.verdict = Verdict::Release { delay: Some(Duration::from_secs(600)) };
+            ending.verdict = Verdict::Release { delay: Some(Duration::from_secs(600)), envelope: None };
         }
         assert!(session.finish(&[ending], round != 4).await.unwrap().signals);
         session.signal().await.unwrap();

@@ -22,6 +22,7 @@ mod limits_sweep;
 mod processes;
 mod pruning;
 mod queues;
+mod rails_documents;
 mod rails_rows;
 mod recurring;
 mod retry;

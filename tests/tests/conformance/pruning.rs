@@ -1,7 +1,7 @@
 //! Processes whose heartbeat is too old.
 
 use crate::support::{Db, claim_any, conformance, done, finish, job, new_process, start};
-use gritstone_store::{JobState, NewJob};
+use gritstone_store::{JobState, NewJob, Settings};
 use std::time::Duration;
 use tokio::task::JoinSet;
 
@@ -12,6 +12,7 @@ conformance!(
     many_pruners_bury_each_process_once,
     a_pruner_that_meets_a_finisher_fails_nothing,
     a_process_that_came_back_is_left_alone,
+    a_process_that_may_not_know_of_a_shorter_threshold_is_given_the_longest,
 );
 
 const THRESHOLD: Duration = Duration::from_secs(120);
@@ -118,4 +119,26 @@ async fn a_process_that_came_back_is_left_alone(db: Db) {
         assert_eq!(back.await.unwrap(), buried.is_empty());
         db.run("delete from solid_queue_processes").await;
     }
+}
+
+async fn a_process_that_may_not_know_of_a_shorter_threshold_is_given_the_longest(db: Db) {
+    let early = start(&db).await;
+    let mut session = db.session().await;
+    let shorter = Settings { alive_threshold: Duration::from_secs(45), ..Settings::default() };
+    session.write_settings(&shorter).await.unwrap();
+    // Its heartbeats reach the database; whether the answers reach it nobody knows.
+    assert!(session.heartbeat(early).await.unwrap());
+    let late = start(&db).await;
+    db.run(&format!("update solid_queue_processes set created_at = {} where id = {early}", db.seconds_from_now(-3600)))
+        .await;
+    db.run(&format!("update gritstone_settings set updated_at = {}", db.seconds_from_now(-1800))).await;
+    db.run(&format!("update solid_queue_processes set created_at = {} where id = {late}", db.seconds_from_now(-900)))
+        .await;
+    for process in [early, late] {
+        age(&db, process, 200).await;
+    }
+    let pruned = |buried: Vec<gritstone_store::Buried>| buried.iter().map(|b| b.process_id).collect::<Vec<_>>();
+    assert_eq!(pruned(session.prune(shorter.alive_threshold, None).await.unwrap()), [Some(late)]);
+    age(&db, early, 301).await;
+    assert_eq!(pruned(session.prune(shorter.alive_threshold, None).await.unwrap()), [Some(early)]);
 }

@@ -1,7 +1,7 @@
 //! Rows that Rails wrote: understood, run, and left readable for Rails.
 
-use crate::support::{Db, claim_any, conformance, done, finish, start};
-use gritstone_store::{JobState, MigrateOptions, Selector};
+use crate::support::{Db, claim_any, conformance, done, finish, load_rails_rows, start};
+use gritstone_store::{JobState, Selector};
 use serde_json::Value;
 
 conformance!(
@@ -12,64 +12,8 @@ conformance!(
     processes_of_rails_are_shown,
 );
 
-const TABLES: [&str; 10] = [
-    "jobs",
-    "ready_executions",
-    "scheduled_executions",
-    "blocked_executions",
-    "failed_executions",
-    "recurring_tasks",
-    "pauses",
-    "semaphores",
-    "processes",
-    "recurring_executions",
-];
-
-/// Loads the rows that Rails wrote, and adopts the database.
-async fn load(db: &Db) {
-    let rows = match db.is_sqlite() {
-        true => include_str!("../../fixtures/rails/rows.sqlite.json"),
-        false => include_str!("../../fixtures/rails/rows.json"),
-    };
-    let rows: Value = serde_json::from_str(rows).unwrap();
-    let mut raw = db.raw().await;
-    for table in TABLES {
-        for row in rows[format!("solid_queue_{table}")].as_array().unwrap() {
-            let quote = if db.is_mysql() { "`" } else { "\"" };
-            let columns: Vec<String> = row.as_object().unwrap().keys().map(|c| format!("{quote}{c}{quote}")).collect();
-            let values: Vec<String> = row.as_object().unwrap().values().map(|value| literal(db, value)).collect();
-            raw.run(&format!(
-                "insert into solid_queue_{table} ({}) values ({})",
-                columns.join(", "),
-                values.join(", ")
-            ))
-            .await;
-        }
-        if db.is_postgres() {
-            raw.rows(&format!(
-                "select setval('solid_queue_{table}_id_seq', (select coalesce(max(id), 0) + 1 from solid_queue_{table}))"
-            ))
-            .await;
-        }
-    }
-    db.store.migrate(MigrateOptions::default()).await.unwrap();
-}
-
-fn literal(db: &Db, value: &Value) -> String {
-    match value {
-        Value::Null => "null".into(),
-        Value::String(text) => {
-            let is_time = text.len() > 18 && text.ends_with('Z') && text.as_bytes()[10] == b'T';
-            let text = if is_time { text.replace('T', " ").replace('Z', "") } else { text.clone() };
-            let text = if db.is_mysql() { text.replace('\\', "\\\\") } else { text };
-            format!("'{}'", text.replace('\'', "''"))
-        }
-        other => other.to_string(),
-    }
-}
-
 async fn every_job_is_in_the_state_that_rails_left_it_in(db: Db) {
-    load(&db).await;
+    load_rails_rows(&db).await;
     let jobs = db.jobs().await;
     assert_eq!(jobs.len(), 19);
     let count = |state| jobs.iter().filter(|job| job.state == state).count() as i64;
@@ -93,7 +37,7 @@ async fn every_job_is_in_the_state_that_rails_left_it_in(db: Db) {
 }
 
 async fn jobs_of_rails_run_to_their_end(db: Db) {
-    load(&db).await;
+    load_rails_rows(&db).await;
     db.let_time_pass().await;
     let process = start(&db).await;
     let mut session = db.session().await;
@@ -114,7 +58,7 @@ async fn jobs_of_rails_run_to_their_end(db: Db) {
 }
 
 async fn a_job_that_rails_failed_is_retried(db: Db) {
-    load(&db).await;
+    load_rails_rows(&db).await;
     let failed = db.jobs().await.into_iter().find(|job| job.state == JobState::Failed).unwrap();
     assert_eq!(db.session().await.retry_failed(&[failed.job_id]).await.unwrap().ready, [failed.job_id]);
     let before: Value = serde_json::from_str(&failed.envelope.unwrap()).unwrap();
@@ -127,7 +71,7 @@ async fn a_job_that_rails_failed_is_retried(db: Db) {
 }
 
 async fn processes_of_rails_are_shown(db: Db) {
-    load(&db).await;
+    load_rails_rows(&db).await;
     let mut session = db.session().await;
     let view = session.processes().await.unwrap().remove(0);
     assert_eq!((view.kind.as_str(), view.incarnation, view.cordoned), ("Worker", None, false));

@@ -7,7 +7,9 @@
 mod clocks;
 mod deaths;
 mod heartbeats;
+mod hooks;
 mod interruptions;
+mod pausing;
 mod pidfiles;
 mod recurring;
 mod starting;

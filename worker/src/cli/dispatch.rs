@@ -1,7 +1,7 @@
 //! `gritstone dispatch`: one dispatcher.
 
 use super::exit::Exit;
-use super::{Global, database, manifests, migrate, runtime, signals, tasks, title};
+use super::{Global, database, manifests, migrate, not_yet, runtime, signals, tasks, title};
 use crate::process::{Dispatcher, DispatcherConfig, Stop, follow_parent, supervisor_id, write_settings};
 use gritstone_crds::{DispatcherSpec, Spec};
 use std::path::PathBuf;
@@ -28,6 +28,10 @@ impl Dispatch {
         let tasks = tasks::sources(&self.file)?;
         database::address(global)?;
         title::set("gritstone dispatcher", global);
+        // A supervisor has said it already.
+        if supervisor_id().is_none() {
+            not_yet::warn_of_dispatcher(&spec);
+        }
         runtime::block_on(async {
             let store = database::open(global).await?;
             let stop = Stop::new();
@@ -44,7 +48,8 @@ impl Dispatch {
                     || write_settings(&store, &config.settings, &stop).await
                         && tasks::put(&store, &tasks, &stop).await?);
             if prepared {
-                Dispatcher::new(store, config).supervised_by(supervisor_id()).run(&stop).await;
+                let dispatcher = Dispatcher::new(store, config).supervised_by(supervisor_id());
+                dispatcher.run(&stop).await.map_err(|hook| Exit::Refused(hook.to_string()))?;
             }
             Ok(())
         })

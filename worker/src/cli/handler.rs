@@ -3,6 +3,7 @@
 use super::exit::Exit;
 use super::title::Counted;
 use crate::execute::command::CommandHandler;
+use crate::execute::http::{self, HttpHandler};
 use crate::execute::process::{self, ProcessHandler, Recycle};
 use crate::execute::{CommandLine, Handler, Program};
 use gritstone_crds::QueueWorkerSpec;
@@ -13,7 +14,7 @@ use std::time::Duration;
 /// How long a child may take to end after it was told to.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// A handler as `--command` and `--process` name it.
+/// A handler as `--command`, `--process` and `--http` name it.
 #[derive(Debug, Clone, Default, clap::Args)]
 #[group(multiple = false)]
 pub(super) struct HandlerOptions {
@@ -23,6 +24,9 @@ pub(super) struct HandlerOptions {
     /// Run jobs in long-lived child processes that read and write a JSON line for each
     #[arg(long, value_name = "CMD")]
     pub(super) process: Option<String>,
+    /// Post each job to a server: its response is the outcome
+    #[arg(long, value_name = "URL")]
+    pub(super) http: Option<String>,
 }
 
 impl HandlerOptions {
@@ -32,16 +36,21 @@ impl HandlerOptions {
             let line: CommandLine = text.parse().map_err(|error| Exit::Usage(format!("{option}: {error}")))?;
             Ok(line.words().map(str::to_owned).collect())
         };
-        Ok(match (&self.command, &self.process) {
-            (Some(text), _) => Some(kinds::Handler {
+        Ok(match (&self.command, &self.process, &self.http) {
+            (Some(text), ..) => Some(kinds::Handler {
                 command: Some(kinds::CommandHandler { command: words("--command", text)? }),
                 ..kinds::Handler::default()
             }),
-            (None, Some(text)) => Some(kinds::Handler {
+            (None, Some(text), _) => Some(kinds::Handler {
                 process: Some(kinds::ProcessHandler { command: words("--process", text)?, recycle_after: None }),
                 ..kinds::Handler::default()
             }),
-            (None, None) => None,
+            (None, None, Some(url)) => {
+                let endpoint = url.parse::<http::Endpoint>();
+                endpoint.map_err(|error| Exit::Usage(format!("--http: {error}")))?;
+                Some(kinds::Handler { http: Some(kinds::HttpHandler::new(url)), ..kinds::Handler::default() })
+            }
+            (None, None, None) => None,
         })
     }
 }
@@ -71,8 +80,19 @@ fn of(spec: &QueueWorkerSpec) -> Result<Arc<dyn Handler>, Exit> {
             };
             Ok(Arc::new(ProcessHandler::new(settings)))
         }
-        Some(HandlerKind::Http(_)) => {
-            Err(Exit::Refused("http handlers are not built yet: use a command or process handler".into()))
+        Some(HandlerKind::Http(handler)) => {
+            let refused = |error: &dyn std::fmt::Display| Exit::Refused(format!("the http handler: {error}"));
+            let settings = http::Settings {
+                health_path: handler.health_path.clone(),
+                timeout: handler.timeout.as_std(),
+                heartbeat_timeout: handler.heartbeat_timeout.as_std(),
+                ca_file: handler.ca_file.as_ref().map(Into::into),
+                listen: handler.callback.listen,
+                callback_url: handler.callback.url.clone(),
+                grace: GRACE,
+                ..http::Settings::new(handler.url.parse().map_err(|error| refused(&error))?)
+            };
+            Ok(Arc::new(HttpHandler::new(settings).map_err(|error| refused(&error))?))
         }
         None => Err(Exit::Refused(
             "there is nothing to run jobs with: name a handler, as in `gritstone start --command ./run-job` or \

@@ -25,8 +25,10 @@ mod processes;
 mod queues;
 mod recurring;
 mod runtime;
+mod schedule;
 mod signals;
 mod start;
+mod supervisor_hooks;
 mod tasks;
 mod title;
 mod work;
@@ -92,6 +94,7 @@ enum Command {
     Limits(limits::Limits),
     Recurring(recurring::Recurring),
     Check(check::Check),
+    Schedule(schedule::Schedules),
     Clear(clear::Clear),
     Completions(completions::Completions),
 }
@@ -113,6 +116,7 @@ pub fn main() -> ExitCode {
         Command::Limits(command) => command.run(&cli.global),
         Command::Recurring(command) => command.run(&cli.global),
         Command::Check(command) => command.run(&cli.global),
+        Command::Schedule(command) => command.run(&cli.global),
         Command::Clear(command) => command.run(&cli.global),
         Command::Completions(command) => command.run(),
     };

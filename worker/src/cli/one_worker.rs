@@ -38,7 +38,12 @@ impl OneWorker {
         let queues: Vec<String> = self.queues.as_slice().iter().map(ToString::to_string).collect();
         let mut arguments: Vec<OsString> =
             vec![format!("--queues={}", queues.join(",")).into(), format!("--threads={}", self.threads).into()];
-        for (option, value) in [("--command", &self.handler.command), ("--process", &self.handler.process)] {
+        let handlers = [
+            ("--command", &self.handler.command),
+            ("--process", &self.handler.process),
+            ("--http", &self.handler.http),
+        ];
+        for (option, value) in handlers {
             arguments.extend(value.iter().map(|value| OsString::from(format!("{option}={value}"))));
         }
         arguments

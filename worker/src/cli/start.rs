@@ -3,17 +3,14 @@
 use super::exit::Exit;
 use super::one_worker::{OneWorker, SHUTDOWN_TIMEOUT};
 use super::{Global, database, handler, manifests, migrate, not_yet, runtime, signals, tasks, title};
-use crate::execute::{Context, Handler, Job, Outcome, Report};
 use crate::process::{ChildCommand, DispatcherConfig, Pidfile, Stop, Supervisor, SupervisorConfig, WorkerConfig};
-use futures::future::BoxFuture;
 use gritstone_crds::{DispatcherSpec, Duration, QueueWorkerSpec, Spec};
 use std::ffi::OsString;
 use std::path::PathBuf;
-use std::sync::Arc;
 
 /// Run workers and dispatchers, all that the manifests name
 ///
-/// Without `-f`: one dispatcher and one worker on all queues, whose handler is given by `--command` or `--process`. The
+/// Without `-f`: one dispatcher and one worker on all queues, whose handler is given by `--command`, `--process` or `--http`. The
 /// tables are made or upgraded first. TERM and INT stop gracefully, QUIT at once.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -23,7 +20,7 @@ Examples:
   gritstone start -f manifests/ --mode fork --pidfile gritstone.pid")]
 pub(super) struct Start {
     /// Manifests: a file, or a folder of .yaml, .yml and .json files; may be repeated
-    #[arg(short, long, value_name = "FILE|DIR", conflicts_with_all = ["command", "process", "queues", "threads"])]
+    #[arg(short, long, value_name = "FILE|DIR", conflicts_with_all = ["command", "process", "http", "queues", "threads"])]
     file: Vec<PathBuf>,
     #[command(flatten)]
     worker: OneWorker,
@@ -36,6 +33,8 @@ pub(super) struct Start {
     /// How long to wait for jobs to finish when stopping; 5s, or the longest drainTimeout of the manifests
     #[arg(long, value_name = "DURATION")]
     shutdown_timeout: Option<Duration>,
+    #[command(flatten)]
+    hooks: super::supervisor_hooks::SupervisorHooks,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -65,6 +64,7 @@ impl Crew {
 impl Start {
     pub(super) fn run(self, global: &Global) -> Result<(), Exit> {
         let crew = self.crew()?;
+        self.hooks.hooks()?;
         // Now, while someone is watching: a handler that can't be made must not fail in a restart loop.
         for (_, spec) in &crew.workers {
             handler::build(spec)?;
@@ -75,6 +75,10 @@ impl Start {
         for (name, spec) in &crew.workers {
             let _worker = tracing::info_span!("worker", name).entered();
             not_yet::warn(spec);
+        }
+        for (name, spec) in &crew.dispatchers {
+            let _dispatcher = tracing::info_span!("dispatcher", name).entered();
+            not_yet::warn_of_dispatcher(spec);
         }
         let tasks = tasks::sources(&self.file)?;
         if tasks::any(&tasks) && !crew.dispatchers.iter().any(|(_, spec)| spec.scheduler.enabled && spec.replicas > 0) {
@@ -105,7 +109,11 @@ impl Start {
                 .dispatchers
                 .first()
                 .map_or_else(Default::default, |(_, spec)| DispatcherConfig::from(spec).settings);
-            let config = SupervisorConfig { shutdown_timeout: self.patience(&crew).as_std(), settings };
+            let config = SupervisorConfig {
+                shutdown_timeout: self.patience(&crew).as_std(),
+                settings,
+                hooks: self.hooks.hooks()?,
+            };
             let mut supervisor = Supervisor::new(store, config);
             for (name, spec) in &crew.workers {
                 for _ in 0..spec.replicas {
@@ -123,8 +131,7 @@ impl Start {
                     };
                 }
             }
-            supervisor.run(&stop).await;
-            Ok(())
+            supervisor.run(&stop).await.map_err(|hook| Exit::Refused(hook.to_string()))
         })
     }
 
@@ -182,29 +189,11 @@ impl Start {
             ("GRITSTONE_LOG".into(), (&global.log).into()),
             ("GRITSTONE_LOG_FORMAT".into(), global.log_format.name().into()),
         ];
-        Ok(ChildCommand { program, arguments, environment })
+        Ok(ChildCommand { program, arguments, environment, takes_jobs: subcommand == "work" })
     }
 }
 
 fn in_process(supervisor: Supervisor, spec: QueueWorkerSpec) -> Supervisor {
     let config = WorkerConfig::from(&spec);
-    supervisor.worker(config, move || match handler::build(&spec) {
-        Ok(handler) => handler,
-        // It could be made a moment ago, before anything was started.
-        Err(error) => Arc::new(NoHandler(error.to_string())),
-    })
-}
-
-/// Stands in for a handler that can't be made any more: it never becomes ready, so nothing is claimed for it.
-struct NoHandler(String);
-
-impl Handler for NoHandler {
-    fn run(&self, _: Arc<Job>, _: Context) -> BoxFuture<'_, Report> {
-        Box::pin(async { Outcome::Release { delay: None }.into() })
-    }
-
-    fn ready(&self) -> BoxFuture<'_, ()> {
-        tracing::error!(error = self.0, "the worker's handler can't be made; it claims nothing");
-        Box::pin(std::future::pending())
-    }
+    supervisor.try_worker(config, move || handler::build(&spec))
 }

@@ -18,7 +18,7 @@ Examples:
   gritstone work --process 'python3 worker.py' --queues 'urgent,mail*' --threads 10")]
 pub(super) struct Work {
     /// Manifests with a QueueWorker
-    #[arg(short, long, value_name = "FILE|DIR", conflicts_with_all = ["command", "process", "queues", "threads", "shutdown_timeout"])]
+    #[arg(short, long, value_name = "FILE|DIR", conflicts_with_all = ["command", "process", "http", "queues", "threads", "shutdown_timeout"])]
     file: Vec<PathBuf>,
     /// Which QueueWorker, where there are several
     #[arg(long, requires = "file")]
@@ -49,7 +49,8 @@ impl Work {
             follow_parent(&stop);
             title::count_jobs(&stop);
             if database::wait_until_usable(&store, &stop).await? {
-                Worker::new(store, (&spec).into(), handler).supervised_by(supervisor_id()).run(&stop).await;
+                let worker = Worker::new(store, (&spec).into(), handler).supervised_by(supervisor_id());
+                worker.run(&stop).await.map_err(|hook| Exit::Refused(hook.to_string()))?;
             }
             Ok(())
         })

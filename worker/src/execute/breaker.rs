@@ -35,12 +35,13 @@ impl Breaker {
     }
 
     /// Resolves when a claimed job would be let in. `probe` looks, without a job, whether trying makes sense.
-    pub(crate) async fn passable<E>(&self, probe: impl Fn() -> Result<(), E>)
+    pub(crate) async fn passable<E, F>(&self, probe: impl Fn() -> F)
     where
         E: std::fmt::Display,
+        F: Future<Output = Result<(), E>>,
     {
         if !self.probed.swap(true, Ordering::Relaxed)
-            && let Err(reason) = probe()
+            && let Err(reason) = probe().await
         {
             self.shut(&reason);
         }
@@ -52,7 +53,7 @@ impl Breaker {
             let state = *changes.borrow_and_update();
             match state {
                 State::Open => return,
-                State::Shut { until, .. } if until <= Instant::now() => match probe() {
+                State::Shut { until, .. } if until <= Instant::now() => match probe().await {
                     Ok(()) => return,
                     Err(reason) => self.shut(&reason),
                 },
@@ -136,7 +137,7 @@ impl Admission<'_> {
         self.breaker.state.send_if_modified(|state| {
             let shut = *state != State::Open;
             if shut {
-                tracing::info!("the handler starts again: claiming goes on");
+                tracing::info!("the handler works again: claiming goes on");
                 *state = State::Open;
             }
             shut
@@ -183,7 +184,7 @@ mod tests {
         Backoff::new(initial, 2.0, Duration::MAX)
     }
 
-    fn fine() -> Result<(), String> {
+    async fn fine() -> Result<(), String> {
         Ok(())
     }
 
@@ -267,7 +268,7 @@ mod tests {
     #[tokio::test]
     async fn a_program_that_was_never_there_shuts_it_before_anything_is_tried() {
         let breaker = slow();
-        assert!(breaker.passable(|| Err("not there")).now_or_never().is_none());
+        assert!(breaker.passable(|| std::future::ready(Err("not there"))).now_or_never().is_none());
         assert_eq!(breaker.failures(), 1);
     }
 
@@ -278,7 +279,7 @@ mod tests {
         let looks = std::cell::Cell::new(0);
         let probe = || {
             looks.set(looks.get() + 1);
-            if looks.get() < 4 { Err("still not there") } else { Ok(()) }
+            std::future::ready(if looks.get() < 4 { Err("still not there") } else { Ok(()) })
         };
         breaker.passable(probe).await;
         assert_eq!(looks.get(), 4);

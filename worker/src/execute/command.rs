@@ -97,7 +97,7 @@ impl CommandHandler {
             }
         };
         child.stderr.begin(job);
-        let listener = Listener { job, context, claiming: Claiming::Optional, pid: child.group.id() };
+        let listener = Listener { job, context, claiming: Claiming::Optional, pid: Some(child.group.id()) };
         let mut looks = looks();
         let mut lines = LineBuffer::new(LONGEST_LINE);
         let mut unwritten = &document[..];
@@ -177,6 +177,6 @@ impl Handler for CommandHandler {
 
     /// Waits while the program can't be found or started.
     fn ready(&self) -> BoxFuture<'_, ()> {
-        Box::pin(self.breaker.passable(|| self.program.probe()))
+        Box::pin(self.breaker.passable(|| std::future::ready(self.program.probe())))
     }
 }

@@ -11,6 +11,10 @@ pub mod class {
     pub const HANDLER_CRASHED: &str = "Gritstone::HandlerCrashed";
     /// The command ended with an exit code that means neither done nor later, and gave no reply. Uses an attempt.
     pub const HANDLER_EXIT: &str = "Gritstone::HandlerExit";
+    /// The server answered with a status that means neither done nor later, and gave no answer. Uses an attempt.
+    pub const HANDLER_STATUS: &str = "Gritstone::HandlerStatus";
+    /// The server, or a job that it had answered with 202, was silent for too long. Uses an attempt.
+    pub const HANDLER_TIMEOUT: &str = "Gritstone::HandlerTimeout";
     /// A handler in Rust panicked. Uses an attempt.
     pub const HANDLER_PANICKED: &str = "Gritstone::HandlerPanicked";
     /// The handler asked for a retry or a failure and said nothing more about it.

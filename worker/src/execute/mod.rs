@@ -1,7 +1,7 @@
 //! Running a claimed job: jobs come in as values, reports go out as values, and nothing here knows of the database.
 //!
 //! A [`Handler`] runs jobs in one way: [`native`] as a function in this process, [`command`] with one child process per
-//! job, [`process`] with long-lived children. What children are told and what they may answer is in [`protocol`], the same
+//! job, [`process`] with long-lived children, [`http`] by posting to a server. What handlers are told and what they may answer is in [`protocol`], the same
 //! for all of them; how they are started, watched and ended (and that they never outlive the engine) is in `child`, with
 //! [`launcher`] as its public part. A run ends in a [`Report`]; [`retry`] turns its outcome and the job's attempts into
 //! what the database is told. [`errors`] lists the exception classes that are ours.
@@ -10,8 +10,10 @@ mod breaker;
 mod child;
 pub mod command;
 pub mod errors;
+pub mod http;
 mod job;
 pub mod native;
+pub(crate) mod once;
 pub mod process;
 pub mod protocol;
 pub mod retry;
@@ -139,8 +141,8 @@ pub trait Handler: Send + Sync + 'static {
     }
 }
 
-/// A line that a handler's child wrote for people: into the worker's own log.
-fn log_output(job: Option<&Job>, pid: i32, line: &str) {
+/// A line that a handler wrote for people: into the worker's own log.
+fn log_output(job: Option<&Job>, pid: Option<i32>, line: &str) {
     match job {
         Some(job) => tracing::info!(target: "gritstone::handler", job = job.id, class = job.class, pid, "{line}"),
         None => tracing::info!(target: "gritstone::handler", pid, "{line}"),

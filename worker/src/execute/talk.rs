@@ -6,12 +6,29 @@ use super::protocol::{Claiming, Line, Notice, read_line};
 use super::stopping::Why;
 use super::{Context, Job, JobError, Outcome, Report, log_output};
 
+/// What a line was.
+enum Heard {
+    Answer(Report),
+    News,
+    Nothing,
+}
+
+impl Heard {
+    fn answer(self) -> Option<Report> {
+        match self {
+            Self::Answer(report) => Some(report),
+            Self::News | Self::Nothing => None,
+        }
+    }
+}
+
 /// One job's ears.
 pub(crate) struct Listener<'a> {
     pub(crate) job: &'a Job,
     pub(crate) context: &'a Context,
     pub(crate) claiming: Claiming,
-    pub(crate) pid: i32,
+    /// The child that it listens to, if it is one.
+    pub(crate) pid: Option<i32>,
 }
 
 impl Listener<'_> {
@@ -20,7 +37,7 @@ impl Listener<'_> {
     pub(crate) fn hear(&self, lines: &mut LineBuffer) -> Option<Report> {
         let mut answer = None;
         while let Some(text) = lines.next() {
-            answer = self.line(text).or(answer);
+            answer = self.line(text).answer().or(answer);
             if answer.is_some() && self.claiming == Claiming::Required {
                 break;
             }
@@ -34,17 +51,33 @@ impl Listener<'_> {
         if answer.is_some() && self.claiming == Claiming::Required {
             return answer;
         }
-        lines.rest().and_then(|text| self.line(text)).or(answer)
+        lines.rest().and_then(|text| self.line(text).answer()).or(answer)
     }
 
-    fn line(&self, text: Text<'_>) -> Option<Report> {
+    /// Hears complete lines up to the first answer; and whether any of them was a sign of life.
+    pub(crate) fn hear_first(&self, lines: &mut LineBuffer) -> (Option<Report>, bool) {
+        let mut lives = false;
+        while let Some(text) = lines.next() {
+            match self.line(text) {
+                Heard::Answer(report) => return (Some(report), true),
+                Heard::News => lives = true,
+                Heard::Nothing => {}
+            }
+        }
+        (None, lives)
+    }
+
+    fn line(&self, text: Text<'_>) -> Heard {
         let Text::Whole(line) = text else {
             tracing::warn!(job = self.job.id, pid = self.pid, "skipped a line of output that was too long to read");
-            return None;
+            return Heard::Nothing;
         };
         match read_line(line, self.job, self.claiming) {
-            Line::Answer(report) => return Some(report),
-            Line::Notice(notice) => self.pass_on(notice),
+            Line::Answer(report) => return Heard::Answer(report),
+            Line::Notice(notice) => {
+                pass_on(notice, self.job, self.context);
+                return Heard::News;
+            }
             Line::Garbage if line.trim_ascii().is_empty() => {}
             Line::Garbage => {
                 let text = String::from_utf8_lossy(&line[..line.len().min(LOGGED)]);
@@ -54,20 +87,21 @@ impl Listener<'_> {
                 tracing::warn!(job = self.job.id, claim = self.job.claim, "ignored a line for another claim, {claim}");
             }
         }
-        None
+        Heard::Nothing
     }
+}
 
-    fn pass_on(&self, notice: Notice) {
-        let Some(notices) = &self.context.notices else { return };
-        if notice.heartbeat {
-            notices.heartbeat(self.job);
-        }
-        if let Some(progress) = &notice.progress {
-            notices.progress(self.job, progress);
-        }
-        if let Some(line) = &notice.log {
-            notices.log(self.job, line);
-        }
+/// Hands news from a run on to whoever listens.
+pub(crate) fn pass_on(notice: Notice, job: &Job, context: &Context) {
+    let Some(notices) = &context.notices else { return };
+    if notice.heartbeat {
+        notices.heartbeat(job);
+    }
+    if let Some(progress) = &notice.progress {
+        notices.progress(job, progress);
+    }
+    if let Some(line) = &notice.log {
+        notices.log(job, line);
     }
 }
 

@@ -1,14 +1,16 @@
 //! The poll loop: claim for every free slot and a little ahead, start each job, wait when there is nothing.
 
 use super::config::WorkerConfig;
+use super::hooks::{HookError, Life};
 use super::link::{Link, in_time};
 use super::pace::Pace;
 use super::plan::Plan;
+use super::registration::Registration;
 use super::running::Running;
 use super::slots::Room;
 use super::stop::Stop;
 use crate::execute::Handler;
-use gritstone_store::{Ahead, Claim, ClaimedJob, Error, Store};
+use gritstone_store::{Ahead, Claim, ClaimedJob, Error, Session, Store};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -33,6 +35,8 @@ pub(super) struct Claiming {
     classes: Option<Vec<String>>,
     handler: Arc<dyn Handler>,
     running: Arc<Running>,
+    life: Arc<Life>,
+    registration: Registration,
     process_id: i64,
     /// A claim may have been made whose answer never came.
     unsure: bool,
@@ -46,29 +50,40 @@ impl Claiming {
         config: &WorkerConfig,
         handler: Arc<dyn Handler>,
         running: Arc<Running>,
-        process_id: i64,
+        life: Arc<Life>,
+        registration: &Registration,
         wake: Arc<Notify>,
     ) -> Self {
         Claiming {
-            link: Link::new(store, "claims"),
+            link: Link::new(store, "claims").reporting(&registration.reporter),
             plan: Plan::new(config.queues.clone(), config.order, Instant::now()),
             classes: config.classes.clone().or_else(|| handler.classes()),
             pace: Pace::default(),
             config: config.clone(),
             handler,
             running,
-            process_id,
+            life,
+            process_id: registration.process_id,
+            registration: registration.clone(),
             unsure: false,
             wake,
         }
     }
 
-    /// Polls until told to stop.
-    pub(super) async fn run(mut self, stop: Stop) {
+    /// Runs the start hooks, then polls until told to stop.
+    ///
+    /// # Errors
+    /// Without a claim, when a start hook fails.
+    pub(super) async fn run(mut self, stop: Stop) -> Result<(), HookError> {
+        self.life.start(&self.registration.process, &stop).await?;
         loop {
+            if stop.is_paused() {
+                self.pause(&stop).await;
+            }
             tokio::select! {
                 biased;
-                () = stop.requested() => return,
+                () = stop.requested() => return Ok(()),
+                () = stop.paused(true) => continue,
                 () = self.waited_too_long() => self.running.give_back().await,
                 () = self.room() => {}
             }
@@ -77,7 +92,8 @@ impl Claiming {
                 Ok(Found::Less) => {
                     let wake = Arc::clone(&self.wake);
                     tokio::select! {
-                        () = stop.requested() => return,
+                        () = stop.requested() => return Ok(()),
+                        () = stop.paused(true) => {}
                         () = self.waited_too_long() => self.running.give_back().await,
                         () = wake.notified() => self.plan.woken(),
                         () = tokio::time::sleep(self.config.polling_interval) => {}
@@ -86,11 +102,22 @@ impl Claiming {
                 Err(error) => {
                     self.unsure = true;
                     tokio::select! {
-                        () = stop.requested() => return,
+                        () = stop.requested() => return Ok(()),
                         () = self.link.wait_after(&error) => {}
                     }
                 }
             }
+        }
+    }
+
+    /// Claims nothing until told to go on or to stop. What was claimed ahead is for others to run.
+    async fn pause(&self, stop: &Stop) {
+        self.running.give_back().await;
+        tracing::info!(process_id = self.process_id, "claims are paused");
+        tokio::select! {
+            biased;
+            () = stop.requested() => {}
+            () = stop.paused(false) => tracing::info!(process_id = self.process_id, "claims go on"),
         }
     }
 
@@ -178,6 +205,7 @@ impl Claiming {
             tracing::debug!(process_id = self.process_id, ?job_ids, size = jobs.len(), "claim");
             self.running.promote(room.promoted);
             let unstarted = claim.ahead.map(|ahead| ahead.unstarted(jobs.iter().map(|job| job.claim_id)));
+            let jobs = within_limits(self.link.session().await?, jobs).await?;
             self.start(jobs, &unstarted.unwrap_or_default(), stop).await;
         }
         let held = self.running.slots().has_unstarted();
@@ -264,6 +292,7 @@ impl Claiming {
         self.unsure = false;
         if !lost.is_empty() {
             tracing::info!(size = lost.len(), "running jobs whose claim was answered to a broken connection");
+            let lost = within_limits(session, lost).await?;
             // The claim may have listed them as not started.
             let unstarted = self.running.slots().unstarted().collect::<Vec<_>>();
             in_time(self.link.session().await?.write_unstarted(self.process_id, &unstarted)).await?;
@@ -271,6 +300,17 @@ impl Claiming {
         }
         Ok(())
     }
+}
+
+/// Leaves out jobs of others' making that would be one too many under their limit: they have been put back.
+async fn within_limits(session: &mut Session<'_>, mut jobs: Vec<ClaimedJob>) -> Result<Vec<ClaimedJob>, Error> {
+    let over = in_time(session.check_claimed(&jobs)).await?;
+    if !over.claims.is_empty() {
+        tracing::info!(size = over.claims.len(), "jobs that others made ready wait for a slot of their limit");
+        jobs.retain(|job| !over.claims.contains(&job.claim_id));
+        in_time(session.complete_batches(&over.batch_ids)).await?;
+    }
+    Ok(jobs)
 }
 
 /// Shows jobs' ids; the list is made only if someone logs it.

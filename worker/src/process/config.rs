@@ -1,5 +1,6 @@
 //! What a worker and a dispatcher do, in the engine's own terms.
 
+use super::hooks::Hooks;
 use crate::execute::retry::{Backoff, ClassPolicy, Policy};
 use gritstone_crds::kinds::{self, DeadWorkerPolicy};
 use gritstone_crds::{DispatcherSpec, QueuePattern, QueueSelector, QueueWorkerSpec};
@@ -37,6 +38,8 @@ pub struct WorkerConfig {
     pub drain_timeout: Duration,
     /// Limits that it declares in the database before it claims, by group.
     pub limits: Vec<(String, Limit)>,
+    /// What runs at points of its life.
+    pub hooks: Hooks,
 }
 
 /// How many deaths of a worker a job survives under `deadWorkerPolicy: Retry`.
@@ -70,6 +73,7 @@ impl From<&QueueWorkerSpec> for WorkerConfig {
                 .iter()
                 .map(|limit| (limit.group().to_owned(), self::limit(limit)))
                 .collect(),
+            hooks: (&spec.hooks).into(),
         }
     }
 }
@@ -130,6 +134,8 @@ pub struct DispatcherConfig {
     pub scheduler: bool,
     /// What all processes of the database share; written before anything starts.
     pub settings: Settings,
+    /// What runs at points of its life.
+    pub hooks: Hooks,
 }
 
 /// Solid Queue sweeps every ten minutes; sweeping here is a few cheap queries when nothing is limited, and is what
@@ -157,6 +163,7 @@ impl From<&DispatcherSpec> for DispatcherConfig {
                 clear_finished_after: Some(spec.finished_jobs.clear_after.as_std()),
                 keep_at_most: spec.finished_jobs.keep_at_most.map(|keep| keep.max(0) as u64),
             },
+            hooks: (&spec.hooks).into(),
         }
     }
 }

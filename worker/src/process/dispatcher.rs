@@ -2,9 +2,10 @@
 
 use super::config::DispatcherConfig;
 use super::heart;
+use super::hooks::{HookError, Life, Reporter};
 use super::link::{Link, in_time};
 use super::maintenance::{self, Duties};
-use super::registration::{Application, Registration};
+use super::registration::{Application, Registration, unlisted};
 use super::scheduler::Scheduler;
 use super::stop::Stop;
 use gritstone_store::Store;
@@ -29,55 +30,86 @@ impl Dispatcher {
     }
 
     /// Dispatches until told to stop. Waits out a database that is away.
-    pub async fn run(&self, stop: &Stop) {
+    ///
+    /// # Errors
+    /// Before anything is dispatched, when one of its start hooks fails.
+    pub async fn run(&self, stop: &Stop) -> Result<(), HookError> {
+        let until_then = stop.child();
+        let dispatcher = async {
+            let ended = self.run_alone(stop).await;
+            until_then.gracefully();
+            ended
+        };
         let scheduler = async {
             if self.config.scheduler {
-                Scheduler::new(self.store.clone()).supervised_by(self.supervisor_id).run(stop).await;
+                Scheduler::new(self.store.clone()).supervised_by(self.supervisor_id).run(&until_then).await;
             }
         };
-        tokio::join!(self.run_alone(stop), scheduler);
+        tokio::join!(dispatcher, scheduler).0
     }
 
-    async fn run_alone(&self, stop: &Stop) {
+    async fn run_alone(&self, stop: &Stop) -> Result<(), HookError> {
+        let life = Life::new(&self.config.hooks);
+        let (reporter, reporting) = Reporter::start(&self.config.hooks, unlisted("Dispatcher"));
         let application = Application {
             kind: "Dispatcher",
             supervisor_id: self.supervisor_id,
             metadata: self.config.metadata(),
             max_interruptions: 0,
             limits: Vec::new(),
+            reporter,
         };
+        let mut ended = Ok(());
+        let mut process = None;
         while let Some(registration) = application.register(&self.store, stop).await {
             tracing::info!(process_id = registration.process_id, name = registration.name, "start_process");
-            self.live(registration, stop).await;
-            if stop.is_requested() {
+            process = Some(registration.process.clone());
+            ended = self.live(registration, &life, stop).await;
+            if stop.is_requested() || ended.is_err() {
                 break;
             }
         }
+        reporting.close().await;
+        if let Some(process) = process {
+            life.exit(&process).await;
+        }
+        ended
     }
 
-    async fn live(&self, registration: Registration, stop: &Stop) {
-        let life = stop.child();
-        let duties = Duties {
-            process_id: registration.process_id,
-            settings: registration.settings.clone(),
-            sweeps: self.config.limits_interval,
-            clearing: true,
-        };
-        let maintenance = tokio::spawn(maintenance::run(self.store.clone(), duties, life.clone()));
+    async fn live(&self, registration: Registration, life: &Life, stop: &Stop) -> Result<(), HookError> {
         let mut heart = tokio::spawn(heart::beat(self.store.clone(), registration.clone(), None));
-        tokio::select! {
-            () = self.dispatch(&life) => {}
-            _ = &mut heart => tracing::error!(process_id = registration.process_id, "others take this process for dead; registering again"),
+        let parts_stop = stop.child();
+        let work = async {
+            life.start(&registration.process, stop).await?;
+            self.work(&registration, &parts_stop).await;
+            Ok(())
+        };
+        let ended = tokio::select! {
+            ended = work => ended,
+            _ = &mut heart => {
+                tracing::error!(process_id = registration.process_id, "others take this process for dead; registering again");
+                registration.reporter.engine("heartbeat", "others take this process for dead; it registers again");
+                Ok(())
+            }
+        };
+        parts_stop.gracefully();
+        if stop.is_requested() {
+            life.stop(&registration.process, stop).await;
         }
-        life.gracefully();
-        let _ = maintenance.await;
         heart.abort();
         registration.leave(&self.store).await;
         tracing::info!(process_id = registration.process_id, name = registration.name, "shutdown_process");
+        ended
     }
 
-    async fn dispatch(&self, stop: &Stop) {
-        let mut link = Link::new(&self.store, "dispatch");
+    /// Dispatches, and looks after the database beside it, until told to stop.
+    async fn work(&self, registration: &Registration, stop: &Stop) {
+        let duties = Duties { registration: registration.clone(), sweeps: self.config.limits_interval, clearing: true };
+        tokio::join!(maintenance::run(self.store.clone(), duties, stop.clone()), self.dispatch(registration, stop));
+    }
+
+    async fn dispatch(&self, registration: &Registration, stop: &Stop) {
+        let mut link = Link::new(&self.store, "dispatch").reporting(&registration.reporter);
         while !stop.is_requested() {
             let round = async { in_time(link.session().await?.dispatch_due(self.config.batch_size, true)).await };
             match round.await {

@@ -6,6 +6,7 @@
 //! that are then missing count as written.
 
 use super::link::{Link, in_time};
+use super::registration::Registration;
 use crate::execute::errors::class;
 use gritstone_store::{Error, Finish, JobError, Session, Settled, Store, Verdict};
 use std::collections::BTreeSet;
@@ -28,9 +29,14 @@ pub(super) struct Finisher {
 
 impl Finisher {
     /// Starts the loop that writes. It ends when the last sender is dropped and everything is written.
-    pub(super) fn start(store: &Store, preserve: bool, threads: u32) -> (Self, tokio::task::JoinHandle<()>) {
+    pub(super) fn start(
+        store: &Store,
+        registration: &Registration,
+        threads: u32,
+    ) -> (Self, tokio::task::JoinHandle<()>) {
         let (sender, receiver) = mpsc::channel((threads as usize * 2).clamp(64, 4_096));
-        let work = Writing { store: store.clone(), link: Link::new(store, "completions"), preserve };
+        let link = Link::new(store, "completions").reporting(&registration.reporter);
+        let work = Writing { store: store.clone(), link, registration: registration.clone() };
         (Finisher { sender }, tokio::spawn(work.run(receiver)))
     }
 
@@ -52,7 +58,7 @@ impl Finisher {
 struct Writing {
     store: Store,
     link: Link,
-    preserve: bool,
+    registration: Registration,
 }
 
 impl Writing {
@@ -89,7 +95,13 @@ impl Writing {
                     reply_lost = false;
                     self.hand_on(settled).await;
                 }
-                Err(error) if error.is_data() => parts.extend(divide(part, &error)),
+                Err(error) if error.is_data() => {
+                    let alone = part.len() == 1;
+                    if alone {
+                        self.registration.reporter.engine("completions", &error);
+                    }
+                    parts.extend(divide(part, &error));
+                }
                 Err(error) => {
                     reply_lost |= error.is_unavailable();
                     self.link.wait_after(&error).await;
@@ -100,7 +112,7 @@ impl Writing {
     }
 
     async fn write(&mut self, finishes: &[Finish]) -> Result<Settled, Error> {
-        let preserve = self.preserve;
+        let preserve = self.registration.settings.borrow().preserve_finished_jobs;
         let session = self.link.session().await?;
         in_time(session.finish(finishes, preserve)).await
     }

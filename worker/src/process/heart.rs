@@ -34,15 +34,15 @@ pub(super) fn grace(alive_threshold: Duration) -> Duration {
 
 /// Beats until the process's life is over. `running` is a worker's jobs: claims that vanish end theirs.
 pub(super) async fn beat(store: Store, registration: Registration, running: Option<Arc<Running>>) -> Lost {
-    let settings = &registration.settings;
-    let interval = settings.heartbeat_interval;
-    let mut link = Link::new(&store, "heartbeat");
+    let mut link = Link::new(&store, "heartbeat").reporting(&registration.reporter);
     let mut last_good = registration.since;
     let mut suspects = HashSet::new();
     loop {
+        let interval = registration.settings().heartbeat_interval;
         tokio::time::sleep(spread(interval, rand::random())).await;
-        let lifetime = settings.alive_threshold.saturating_sub(reserve(settings.alive_threshold));
         loop {
+            let threshold = registration.settings().alive_threshold;
+            let lifetime = threshold.saturating_sub(reserve(threshold));
             let deadline = last_good + lifetime;
             let began = Instant::now();
             let Some(left) = deadline.checked_duration_since(began) else { return Lost::Contact };
@@ -82,6 +82,12 @@ async fn say(
     if !session.heartbeat(process_id).await? {
         return Ok(false);
     }
+    let settings = session.settings().await?;
+    registration.settings.send_if_modified(|known| {
+        let changed = *known != settings;
+        *known = settings;
+        changed
+    });
     let Some(running) = running else { return Ok(true) };
     let counters = Counters {
         done: running.done.load(Ordering::Relaxed),

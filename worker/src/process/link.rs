@@ -1,5 +1,6 @@
 //! A dedicated connection that comes back.
 
+use super::hooks::Reporter;
 use gritstone_store::{Error, Session, Store};
 use std::future::Future;
 use std::time::{Duration, Instant};
@@ -13,6 +14,7 @@ pub(super) struct Link {
     /// For the log: who waits for the database.
     who: &'static str,
     away: Option<Away>,
+    reporter: Reporter,
 }
 
 struct Away {
@@ -26,7 +28,13 @@ pub(super) const STATEMENT_TIMEOUT: Duration = Duration::from_secs(30);
 
 impl Link {
     pub(super) fn new(store: &Store, who: &'static str) -> Self {
-        Link { store: store.clone(), session: None, who, away: None }
+        Link { store: store.clone(), session: None, who, away: None, reporter: Reporter::default() }
+    }
+
+    /// The same, which tells hooks of its errors.
+    pub(super) fn reporting(mut self, reporter: &Reporter) -> Self {
+        self.reporter = reporter.clone();
+        self
     }
 
     /// The connection, made anew if need be.
@@ -57,6 +65,7 @@ impl Link {
         let away = self.away.get_or_insert_with(|| Away { since: Instant::now(), tries: 0 });
         if away.tries == 0 || !error.is_unavailable() {
             tracing::error!(loop_ = self.who, database = %url, %error, "the database can't be used; waiting for it");
+            self.reporter.engine(self.who, error);
         }
         let pause = pause(away.tries, rand::random());
         away.tries = away.tries.saturating_add(1);

@@ -3,6 +3,7 @@
 use super::finishing::consequences;
 use super::identity;
 use super::link::{Link, in_time};
+use super::registration::Registration;
 use super::stop::Stop;
 use gritstone_store::{Buried, ClearOptions, Death, Error, Session, Settings, Settled, Store};
 use std::time::{Duration, Instant};
@@ -22,10 +23,9 @@ const CLEARING_PAUSE: Duration = Duration::from_millis(300);
 const ORPHAN_INTERRUPTIONS: u32 = 3;
 
 /// What this process takes care of.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(super) struct Duties {
-    pub(super) process_id: i64,
-    pub(super) settings: Settings,
+    pub(super) registration: Registration,
     /// Sweep limits and batches this often.
     pub(super) sweeps: Option<Duration>,
     pub(super) clearing: bool,
@@ -33,7 +33,7 @@ pub(super) struct Duties {
 
 /// Looks after the database until told to stop.
 pub(super) async fn run(store: Store, duties: Duties, stop: Stop) {
-    let mut link = Link::new(&store, "maintenance");
+    let mut link = Link::new(&store, "maintenance").reporting(&duties.registration.reporter);
     // At boot the first round of everything, at once.
     let mut next =
         Next { neighbours: Instant::now(), prune: Instant::now(), sweep: Instant::now(), clear: Instant::now() };
@@ -87,12 +87,12 @@ async fn round(store: &Store, link: &mut Link, duties: &Duties, next: &mut Next)
     let now = Instant::now();
     let mut outcome = Ok(());
     if now >= next.neighbours {
-        let done = bury_neighbours(store, session, duties.process_id).await;
+        let done = bury_neighbours(store, session, duties.registration.process_id).await;
         next.neighbours = again(done, now, NEIGHBOURS_INTERVAL, &mut outcome)?;
     }
     if now >= next.prune {
         let done = bury_silent(store, session, duties).await;
-        next.prune = again(done, now, duties.settings.alive_threshold / 2, &mut outcome)?;
+        next.prune = again(done, now, duties.registration.settings().alive_threshold / 2, &mut outcome)?;
     }
     if let Some(interval) = duties.sweeps
         && now >= next.sweep
@@ -100,7 +100,8 @@ async fn round(store: &Store, link: &mut Link, duties: &Duties, next: &mut Next)
         next.sweep = again(sweep(store, session).await, now, interval, &mut outcome)?;
     }
     if duties.clearing && now >= next.clear {
-        next.clear = again(clear(session, &duties.settings).await, now, CLEARING_INTERVAL, &mut outcome)?;
+        next.clear =
+            again(clear(session, &duties.registration.settings()).await, now, CLEARING_INTERVAL, &mut outcome)?;
     }
     outcome
 }
@@ -126,7 +127,7 @@ fn again(
 async fn bury_silent(store: &Store, session: &mut Session<'_>, duties: &Duties) -> Result<(), Error> {
     // As it is now: it may have been raised since this process started.
     let threshold = in_time(session.settings()).await?.alive_threshold;
-    let buried = in_time(session.prune(threshold, Some(duties.process_id))).await?;
+    let buried = in_time(session.prune(threshold, Some(duties.registration.process_id))).await?;
     if !buried.is_empty() {
         tracing::warn!(size = buried.len(), "prune_processes");
     }

@@ -1,23 +1,30 @@
 //! Appearing in the list of processes, and leaving it.
 
+use super::hooks::{ProcessInfo, Reporter};
 use super::identity::host_identity;
 use super::link::{Link, in_time, within};
 use super::stop::Stop;
 use gritstone_store::{Limit, NewProcess, Settings, Store};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tokio::sync::watch;
 
 /// A process in the list.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(super) struct Registration {
     pub(super) process_id: i64,
     pub(super) name: String,
-    pub(super) settings: Settings,
+    /// Who that is, for hooks.
+    pub(super) process: ProcessInfo,
+    /// What all processes share; the heartbeat brings it up to date.
+    pub(super) settings: Arc<watch::Sender<Settings>>,
+    pub(super) reporter: Reporter,
     /// Before the row was written: what others count from is not earlier.
     pub(super) since: Instant,
 }
 
 /// What to register.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(super) struct Application {
     pub(super) kind: &'static str,
     pub(super) supervisor_id: Option<i64>,
@@ -25,6 +32,8 @@ pub(super) struct Application {
     pub(super) max_interruptions: u32,
     /// Limits to declare before anything is claimed, by group.
     pub(super) limits: Vec<(String, Limit)>,
+    /// Who is told of errors.
+    pub(super) reporter: Reporter,
 }
 
 /// How long a stopping process tries to leave the list while the database is away.
@@ -38,7 +47,7 @@ impl Application {
     /// Registers, waiting for the database as long as it takes. None when told to stop before that; told to stop while the
     /// row is being written, it may still be, for its owner to leave again.
     pub(super) async fn register(&self, store: &Store, stop: &Stop) -> Option<Registration> {
-        let mut link = Link::new(store, self.kind);
+        let mut link = Link::new(store, "registration").reporting(&self.reporter);
         let process = NewProcess {
             kind: self.kind.to_owned(),
             name: name(self.kind),
@@ -88,7 +97,20 @@ impl Application {
                             kind = self.kind, process_id, name = process.name, pid = process.pid, hostname = process.hostname,
                             "register_process"
                         );
-                        return Some(Registration { process_id, name: process.name, settings, since });
+                        let listed = ProcessInfo {
+                            process_id: Some(process_id),
+                            name: Some(process.name.clone()),
+                            ..unlisted(self.kind)
+                        };
+                        self.reporter.is_listed_as(&listed);
+                        return Some(Registration {
+                            process_id,
+                            name: process.name,
+                            process: listed,
+                            settings: Arc::new(watch::Sender::new(settings)),
+                            reporter: self.reporter.clone(),
+                            since,
+                        });
                     }
                     Err(error) => {
                         tokio::select! {
@@ -102,11 +124,21 @@ impl Application {
     }
 }
 
+/// This process, before it is on the list.
+pub(super) fn unlisted(kind: &str) -> ProcessInfo {
+    ProcessInfo { kind: kind.to_owned(), process_id: None, name: None, pid: std::process::id(), hostname: hostname() }
+}
+
 impl Registration {
+    /// What all processes share, as it is now.
+    pub(super) fn settings(&self) -> Settings {
+        self.settings.borrow().clone()
+    }
+
     /// Leaves the list; what is still claimed is ready again. Gives up after a few seconds: then the row is pruned by
     /// others, when its heartbeat has aged.
     pub(super) async fn leave(&self, store: &Store) {
-        let mut link = Link::new(store, "deregistration");
+        let mut link = Link::new(store, "deregistration").reporting(&self.reporter);
         let leave = async {
             loop {
                 let attempt = async { in_time(link.session().await?.deregister(self.process_id)).await };

@@ -1,6 +1,7 @@
 //! One job in a handler's hands: from its row to a verdict.
 
 use super::finishing::Finisher;
+use super::hooks::{FailedJob, Reporter};
 use super::notices::LoggedNotices;
 use super::slots::Slots;
 use crate::execute::errors::class;
@@ -26,6 +27,7 @@ pub(super) struct Running {
     notices: Arc<dyn Notices>,
     job_timeout: Option<Duration>,
     finisher: Finisher,
+    reporter: Reporter,
     slots: Mutex<Slots<Handle>>,
     /// Rung whenever a slot becomes free.
     pub(super) freed: Notify,
@@ -52,6 +54,7 @@ impl Running {
         policy: Policy,
         job_timeout: Option<Duration>,
         finisher: Finisher,
+        reporter: Reporter,
         threads: u32,
     ) -> Self {
         Running {
@@ -60,6 +63,7 @@ impl Running {
             notices: Arc::new(LoggedNotices),
             job_timeout,
             finisher,
+            reporter,
             slots: Mutex::new(Slots::new(threads)),
             freed: Notify::new(),
             done: AtomicU64::new(0),
@@ -110,6 +114,13 @@ impl Running {
         }
     }
 
+    /// Ends the jobs that run; those that wait take their places.
+    pub(super) fn cancel_running(&self) {
+        for job in self.slots().running.values() {
+            job.cancel.cancel();
+        }
+    }
+
     /// Ends all jobs, and starts none of those that wait.
     pub(super) fn cancel_all(&self) {
         let mut slots = self.slots();
@@ -124,7 +135,7 @@ impl Running {
         let waiting = self.slots().take_waiting();
         self.freed.notify_waiters();
         for job in waiting {
-            let verdict = Verdict::Release { delay: None };
+            let verdict = Verdict::Release { delay: None, envelope: None };
             self.finisher.send(Finish { claim_id: job.claim_id, job_id: job.job_id, verdict }).await;
         }
     }
@@ -195,6 +206,7 @@ impl Running {
     async fn run(&self, claimed: ClaimedJob, cancel: CancellationToken) -> Finish {
         let (claim_id, job_id) = (claimed.claim_id, claimed.job_id);
         let attempts = claimed.attempts;
+        let unread = self.reporter.hears_of_jobs().then(|| FailedJob::from(&claimed));
         let started = Instant::now();
         let verdict = match self.prepare(claimed) {
             Ok(job) => {
@@ -203,7 +215,12 @@ impl Running {
                 let report = self.handler.run(Arc::clone(&job), context).await;
                 self.decide(&job, attempts, report)
             }
-            Err(error) => Verdict::Fail { error: stored(error), envelope: None },
+            Err(error) => {
+                if let Some(job) = unread {
+                    self.reporter.job(job, &error, false);
+                }
+                Verdict::Fail { error: stored(error), envelope: None }
+            }
         };
         self.runs.fetch_add(1, Ordering::Relaxed);
         self.busy_micros.fetch_add(started.elapsed().as_micros() as u64, Ordering::Relaxed);
@@ -222,15 +239,9 @@ impl Running {
         let envelope = claimed.envelope.unwrap_or_else(|| "{}".into());
         let peek: Peek<'_> = serde_json::from_str(&envelope).map_err(|e| unreadable(&e.to_string()))?;
         let raw = peek.arguments.map_or("[]", RawValue::get);
-        // Plain JSON stays the text it is; only Active Job's markers make it worth building a value.
-        let arguments = match raw.contains("_aj_") {
-            false => Arguments::from_json(raw.to_owned()).map_err(|e| unreadable(&e.to_string()))?,
-            true => {
-                let values: Vec<serde_json::Value> =
-                    serde_json::from_str(raw).map_err(|e| unreadable(&format!("arguments: {e}")))?;
-                Arguments::from(values.into_iter().map(crate::active_job::plain).collect::<Vec<_>>())
-            }
-        };
+        let arguments = crate::active_job::plain(raw)
+            .and_then(|plain| Arguments::from_json(plain.unwrap_or_else(|| raw.to_owned())))
+            .map_err(|e| unreadable(&format!("arguments: {e}")))?;
         let deadline = self.job_timeout.and_then(|timeout| Timestamp::now().checked_add(timeout).ok());
         Ok(Job {
             id: claimed.active_job_id.unwrap_or_else(|| claimed.job_id.to_string()),
@@ -264,7 +275,12 @@ impl Running {
             }
             None => self.policy.decide(report.outcome, job.attempt, &job.class, rand::random()),
         };
-        let kept = report.active_job.as_deref().map_or(job.active_job.as_str(), RawValue::get);
+        let updated = report.active_job.as_deref().map(RawValue::get);
+        // A handler that hands back an envelope has counted its exceptions itself, as `retry_on` does.
+        let counted = |exception_class: &str| match updated {
+            Some(envelope) => counted(envelope, job.attempt, None),
+            None => counted(&job.active_job, job.attempt, Some(exception_class)),
+        };
         match decided {
             retry::Verdict::Done => Verdict::Done,
             retry::Verdict::RetryIn { delay, error } => {
@@ -277,7 +293,8 @@ impl Running {
                     error = error.message(),
                     "the job will run again"
                 );
-                Verdict::Retry { delay, envelope: counted(kept, job.attempt, Some(error.exception_class())) }
+                self.reporter.job(job, &error, true);
+                Verdict::Retry { delay, envelope: counted(error.exception_class()) }
             }
             retry::Verdict::Fail(error) => {
                 tracing::error!(
@@ -288,10 +305,11 @@ impl Running {
                     error = error.message(),
                     "the job failed"
                 );
-                let envelope = counted(kept, job.attempt, Some(error.exception_class()));
+                self.reporter.job(job, &error, false);
+                let envelope = counted(error.exception_class());
                 Verdict::Fail { error: stored(error), envelope: Some(envelope) }
             }
-            retry::Verdict::Release(delay) => Verdict::Release { delay },
+            retry::Verdict::Release(delay) => Verdict::Release { delay, envelope: updated.map(str::to_owned) },
         }
     }
 }

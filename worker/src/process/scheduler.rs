@@ -6,6 +6,7 @@
 
 use super::agenda::Agenda;
 use super::heart;
+use super::hooks::Reporter;
 use super::link::{Link, in_time};
 use super::registration::{Application, Registration};
 use super::stop::Stop;
@@ -59,6 +60,7 @@ impl Scheduler {
                 metadata: metadata(&course.agenda.keys()),
                 max_interruptions: 0,
                 limits: Vec::new(),
+                reporter: Reporter::default(),
             };
             let Some(registration) = application.register(&self.store, stop).await else { return };
             tracing::info!(process_id = registration.process_id, name = registration.name, "start_process");

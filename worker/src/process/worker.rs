@@ -4,14 +4,15 @@ use super::claiming::Claiming;
 use super::config::WorkerConfig;
 use super::finishing::Finisher;
 use super::heart::{self, Lost};
-use super::registration::{Application, Registration};
+use super::hooks::{HookError, Life, Reporter};
+use super::registration::{Application, Registration, unlisted};
 use super::running::Running;
 use super::stop::Stop;
 use crate::execute::Handler;
 use gritstone_store::{News, Selector, Store};
 use std::sync::Arc;
-use std::time::Duration;
-use tokio::sync::Notify;
+use std::time::{Duration, Instant};
+use tokio::sync::{Notify, watch};
 
 /// What handlers get, after being told to stop, before their jobs are dropped.
 const KILL_GRACE: Duration = Duration::from_secs(5);
@@ -44,38 +45,53 @@ impl Worker {
 
     /// Works until told to stop. Waits out a database that is away. When others took it for dead, it ends its
     /// jobs and goes on under a new registration.
-    pub async fn run(&self, stop: &Stop) {
+    ///
+    /// # Errors
+    /// Before anything is claimed, when one of its start hooks fails.
+    pub async fn run(&self, stop: &Stop) -> Result<(), HookError> {
+        let life = Arc::new(Life::new(&self.config.hooks));
+        let (reporter, reporting) = Reporter::start(&self.config.hooks, unlisted("Worker"));
         let application = Application {
             kind: "Worker",
             supervisor_id: self.supervisor_id,
             metadata: self.config.metadata(),
             max_interruptions: self.config.max_interruptions,
             limits: self.config.limits.clone(),
+            reporter,
         };
+        let mut ended = Ok(());
+        let mut process = None;
         while let Some(registration) = application.register(&self.store, stop).await {
             tracing::info!(process_id = registration.process_id, name = registration.name, "start_process");
-            self.live(registration, stop).await;
-            if stop.is_requested() {
+            process = Some(registration.process.clone());
+            ended = self.live(registration, &life, stop).await;
+            if stop.is_requested() || ended.is_err() {
                 break;
             }
         }
         self.handler.shutdown().await;
+        reporting.close().await;
+        if let Some(process) = process {
+            life.exit(&process).await;
+        }
+        ended
     }
 
     /// From one registration to the end of it.
-    async fn live(&self, registration: Registration, stop: &Stop) {
-        let preserve = registration.settings.preserve_finished_jobs;
-        let (finisher, writing) = Finisher::start(&self.store, preserve, self.config.threads);
+    async fn live(&self, registration: Registration, life: &Arc<Life>, stop: &Stop) -> Result<(), HookError> {
+        let (finisher, writing) = Finisher::start(&self.store, &registration, self.config.threads);
         let running = Arc::new(Running::new(
             Arc::clone(&self.handler),
             self.config.retry.clone(),
             self.config.job_timeout,
             finisher.clone(),
+            registration.reporter.clone(),
             self.config.threads,
         ));
         let wake = Arc::new(Notify::new());
         let listening =
             AbortOnDrop(tokio::spawn(listen(self.store.clone(), self.config.queues.clone(), Arc::clone(&wake))));
+        let ending = AbortOnDrop(tokio::spawn(end_when_told(stop.endings(), Arc::clone(&running))));
         let mut heart = tokio::spawn(heart::beat(self.store.clone(), registration.clone(), Some(Arc::clone(&running))));
         let claiming_stop = stop.child();
         let claiming = Claiming::new(
@@ -83,23 +99,36 @@ impl Worker {
             &self.config,
             Arc::clone(&self.handler),
             Arc::clone(&running),
-            registration.process_id,
+            Arc::clone(life),
+            &registration,
             wake,
         );
         let mut claiming = tokio::spawn(claiming.run(claiming_stop.clone()));
 
         let mut claiming_ended = false;
+        let mut refused = Ok(());
         let mut lost = tokio::select! {
             biased;
             () = stop.requested() => None,
             lost = &mut heart => Some(lost.unwrap_or(Lost::Contact)),
             ended = &mut claiming => {
                 claiming_ended = true;
-                // It ends by itself only by a panic; a new life starts it again.
-                tracing::error!(process_id = registration.process_id, error = ?ended.err(), "thread_error");
-                Some(Lost::Contact)
+                match ended {
+                    Ok(Err(hook)) => {
+                        refused = Err(hook);
+                        None
+                    }
+                    // It ends by itself only by a panic; a new life starts it again.
+                    ended => {
+                        let error = ended.err().map_or_else(String::new, |error| error.to_string());
+                        tracing::error!(process_id = registration.process_id, error, "thread_error");
+                        registration.reporter.engine("claims", error);
+                        Some(Lost::Contact)
+                    }
+                }
             }
         };
+        let asked = Instant::now();
         claiming_stop.gracefully();
         if lost.is_none() && !claiming_ended {
             tokio::select! {
@@ -114,12 +143,16 @@ impl Worker {
             claiming.abort();
             let _ = claiming.await;
         }
-        drop(listening);
+        drop((listening, ending));
         if lost.is_none() {
-            // What was claimed ahead is for others to run.
-            let _ = tokio::time::timeout(CLAIM_TIMEOUT, running.give_back()).await;
+            let ended = async {
+                // What was claimed ahead is for others to run.
+                let _ = tokio::time::timeout(CLAIM_TIMEOUT, running.give_back()).await;
+                // Hooks may take longer than jobs are given.
+                tokio::join!(life.stop(&registration.process, stop), self.drain(&running, asked, stop));
+            };
             lost = tokio::select! {
-                () = self.drain(&running, stop) => None,
+                () = ended => None,
                 gone = &mut heart => Some(gone.unwrap_or(Lost::Contact)),
             };
         }
@@ -129,9 +162,10 @@ impl Worker {
                 ?lost,
                 "others take this process for dead; ending its jobs"
             );
+            registration.reporter.engine("heartbeat", "others take this process for dead; it ends its jobs");
             running.cancel_all();
         }
-        let grace = heart::grace(registration.settings.alive_threshold).min(KILL_GRACE * 2);
+        let grace = heart::grace(registration.settings().alive_threshold).min(KILL_GRACE * 2);
         if tokio::time::timeout(grace, running.below(1)).await.is_err() {
             tracing::error!(jobs = running.count(), "these jobs did not end when told to; dropping them");
             running.drop_all();
@@ -150,13 +184,14 @@ impl Worker {
             );
         }
         tracing::info!(process_id = registration.process_id, name = registration.name, "shutdown_process");
+        refused
     }
 
-    /// Lets jobs finish, then ends what is left.
-    async fn drain(&self, running: &Running, stop: &Stop) {
+    /// Lets jobs finish, then ends what is left. Their time began when the worker was `asked` to stop.
+    async fn drain(&self, running: &Running, asked: Instant, stop: &Stop) {
         tokio::select! {
             () = running.below(1) => return,
-            () = tokio::time::sleep(self.config.drain_timeout) => {}
+            () = tokio::time::sleep_until((asked + self.config.drain_timeout).into()) => {}
             () = stop.immediate() => {}
         }
         let left = running.count();
@@ -164,6 +199,14 @@ impl Worker {
             tracing::warn!(jobs = left, "ending jobs that are still running; they will run again");
             running.cancel_all();
         }
+    }
+}
+
+/// Ends what runs, each time that it is to.
+async fn end_when_told(mut endings: watch::Receiver<u64>, running: Arc<Running>) {
+    while endings.changed().await.is_ok() {
+        tracing::warn!(jobs = running.count(), "ending jobs, as told; they are given back");
+        running.cancel_running();
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::super::cron::{Cron, Values, WeekdayTerm, day_bit};
+use super::super::cron::{Cron, Values, WeekdayTerm, day_bit, sorted};
 use super::super::error::ScheduleError;
 use super::super::zone::Zone;
 use super::clauses::{Interval, Said};
@@ -70,16 +70,8 @@ struct Clock {
 
 pub(super) fn compile(said: Said) -> Compiled {
     let whole = 0..said.end;
-    let below_a_day = |every: &&Interval| matches!(every.unit, Unit::Second | Unit::Minute | Unit::Hour);
-    let fast: Vec<_> = said.intervals.iter().filter(below_a_day).collect();
-    let slow: Vec<_> = said.intervals.iter().filter(|every| !below_a_day(every)).collect();
-    let said_days = usize::from(!said.weekdays.is_empty()) + usize::from(!said.weekdays_by_name.is_empty());
-    if fast.len() > 1
-        || slow.len() > 1
-        || slow.len() == 1 && said.every > 1 && fast.is_empty()
-        || said.every > 2
-        || said_days > 1 && said.every > 1
-    {
+    let (fast, slow): (Vec<_>, Vec<_>) = said.intervals.iter().partition(|every| every.unit.is_below_a_day());
+    if fast.len() > 1 || said.every_days > 1 {
         return Err(ScheduleError::new(whole, "says \"every\" more than once").hint("make it a task each"));
     }
     let mut cron = Cron { seconds: Some(1), ..Cron::default() };
@@ -124,9 +116,7 @@ fn days(said: &Said, every: Option<&Interval>, cron: &mut Cron) -> Result<(), Sc
     if !said.weekdays_by_name.is_empty() && weekdays.is_empty() {
         weekdays = said.weekdays_by_name.iter().map(|day| WeekdayTerm::Every(*day)).collect();
     }
-    weekdays.sort_unstable();
-    weekdays.dedup();
-    cron.weekdays = (!weekdays.is_empty()).then_some(weekdays);
+    cron.weekdays = (!weekdays.is_empty()).then(|| sorted(weekdays));
     let nth = said.weekdays.iter().any(|term| matches!(term, WeekdayTerm::Nth(..)));
     if let Some(every) = every {
         let values = every.values()?;

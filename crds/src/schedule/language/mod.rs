@@ -1,9 +1,10 @@
 //! Words: `every weekday at 9am in Europe/Paris`.
 //!
-//! [`words`] tells words and their places, [`clauses`] what is said with them, [`compile`] which one cron says the same.
+//! [`words`] tells words and their places with the [`dictionary`], [`clauses`] what is said with them, [`compile`] which one cron says the same.
 
 mod clauses;
 mod compile;
+mod dictionary;
 mod words;
 
 use super::cron::Cron;

@@ -8,15 +8,18 @@
 //! second locks the semaphore and *then*, in a statement of its own, looks for blocked jobs. In one
 //! statement it couldn't see a blocked row that is being inserted beside it, and that job would wait for ever.
 
+mod claimed;
 mod declared;
 mod release;
 
+pub use claimed::Overclaimed;
 pub use release::SweptLimits;
 
 use crate::error::Error;
 use crate::job::Limit;
 use crate::session::Session;
 use crate::sql::{Value, values};
+use crate::transitions::enqueue::CHUNK;
 use std::time::Duration;
 
 /// What [`Session::acquire`] got.
@@ -130,10 +133,12 @@ impl Session<'_> {
 
     async fn hold_slots(&mut self, key: &str, job_ids: &[i64]) -> Result<(), Error> {
         let tail = self.dialect.unless_there("job_id");
-        for job_id in job_ids {
-            let sql =
-                format!("insert into gritstone_slots (job_id, concurrency_key, created_at) values (?, ?, ?){tail}");
-            self.execute(&sql, &[(*job_id).into(), key.into(), Value::NOW]).await?;
+        for chunk in job_ids.chunks(CHUNK) {
+            let rows = vec!["(?, ?, ?)"; chunk.len()].join(", ");
+            let sql = format!("insert into gritstone_slots (job_id, concurrency_key, created_at) values {rows}{tail}");
+            let values: Vec<Value<'_>> =
+                chunk.iter().flat_map(|job_id| [(*job_id).into(), key.into(), Value::NOW]).collect();
+            self.execute(&sql, &values).await?;
         }
         Ok(())
     }

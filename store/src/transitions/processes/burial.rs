@@ -146,7 +146,7 @@ impl Session<'_> {
     /// Buries the processes whose heartbeat is older than `threshold` (Rails' own: five minutes), but `except`.
     ///
     /// One that registered before the threshold was last changed may go by the old one, which was five minutes at most: it gets
-    /// that long.
+    /// that long. Even if it has been heard of since: its heartbeat may have arrived, and the answer that tells of the change not.
     ///
     /// # Errors
     /// Those of the database. What was buried before stays so.

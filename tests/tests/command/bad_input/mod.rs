@@ -1,6 +1,7 @@
 //! The table of `docs/reference/bad-input.md`: what is typed wrong or has gone wrong, what is said, how it ends, what remains.
 
 mod database;
+mod http;
 mod server;
 mod typed;
 mod values;

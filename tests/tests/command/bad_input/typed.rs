@@ -1,7 +1,7 @@
 //! Command lines and manifests with slips.
 
 use crate::support::Home;
-use gritstone_store::{NewTask, TaskSchedule};
+use gritstone_store::{JobState, NewTask, TaskSchedule};
 
 const WORKER: &str = "\
 apiVersion: gritstone.dev/v1alpha1
@@ -147,5 +147,29 @@ fn two_recurring_tasks_with_one_key() {
     let said = "b.yaml:1: spec.key: the recurring task at a.yaml:1 has the key daily already";
     home.run(&["check", "a.yaml", "b.yaml"]).code(1).says(said);
     home.run(&["start", "-f", "worker.yaml", "-f", "a.yaml", "-f", "b.yaml"]).code(1).says(said);
+    assert!(!home.path("queue.db").exists());
+}
+
+#[tokio::test]
+async fn a_start_hook_that_fails() {
+    let home = Home::new();
+    home.enqueue("A", 1);
+    let hook = "sh -c 'echo no licence >&2; exit 3'";
+    home.run(&["start", "--command", "/bin/true", "--on-start", hook])
+        .code(1)
+        .says("the Supervisor(async) stops, because its start hook `sh` failed: it exited with status 3: no licence");
+    home.write("worker.yaml", &format!("{WORKER}  hooks: {{onStart: [{{command: [./not-there]}}]}}\n"));
+    home.run(&["work", "--file", "worker.yaml"])
+        .code(1)
+        .says("the Worker stops, because its start hook `./not-there` failed");
+    assert_eq!(home.state(1).await, Some(JobState::Ready));
+    home.run(&["processes", "list"]).ok().says("no process works on this queue");
+}
+
+#[test]
+fn a_hook_that_is_no_command_line() {
+    let home = Home::empty();
+    home.run(&["start", "--command", "/bin/true", "--on-start", "'a"]).code(2).says("--on-start: ");
+    home.run(&["start", "--command", "/bin/true", "--on-exit", ""]).code(2).says("--on-exit: ");
     assert!(!home.path("queue.db").exists());
 }

@@ -165,3 +165,22 @@ async fn pruning_what_is_alive() {
         .says("would take live ones for dead")
         .says("30s is the least");
 }
+
+#[test]
+fn a_schedule_that_can_not_be_read() {
+    let ran = Home::empty().run(&["schedule", "next", "every mondey"]).code(1);
+    ran.says("\n  every mondey\n        ^^^^^^\n").says("did you mean monday?");
+}
+
+#[test]
+fn a_time_zone_that_is_none() {
+    let home = Home::empty();
+    let hint = "`Asia/Seul` is not a time zone; did you mean Asia/Seoul?";
+    home.run(&["schedule", "next", "every day", "--time-zone", "Asia/Seul"]).code(2).says(hint);
+    home.run(&["schedule", "next", "every day at 9 in Asia/Seul"]).code(1).says(hint);
+}
+
+#[test]
+fn no_runs_of_a_schedule() {
+    Home::empty().run(&["schedule", "next", "every day", "-n", "0"]).code(2).says("0 is not in 1..=1000");
+}

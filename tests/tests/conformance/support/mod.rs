@@ -4,6 +4,7 @@
 mod catalogue;
 mod check;
 mod db;
+mod rails;
 mod raw;
 mod short;
 
@@ -11,6 +12,7 @@ pub use catalogue::catalogue;
 pub use check::{check_moment, run_to_the_end, sweep_and_check};
 pub use db::Db;
 pub use gritstone_tests::jobs::{Actor, claim_any, claim_from, done, fail, job, limit, new_process, polled, retry};
+pub use rails::{load_rails_rows, rails_rows};
 pub use raw::Raw;
 pub use short::{finish, start};
 

@@ -6,6 +6,7 @@ use crate::cli::exit::Exit;
 use crate::cli::output::{self, Align, Table, clean, when};
 use gritstone_store::{Envelope, JobView};
 use jiff::Timestamp;
+use serde_json::value::RawValue;
 
 /// Show a job: its state, its arguments, why it failed
 #[derive(Debug, clap::Args)]
@@ -66,7 +67,12 @@ fn print(job: &JobView, now: Timestamp) -> Result<(), Exit> {
     table.print()?;
     match (&envelope, &job.envelope) {
         (Some(Ok(envelope)), _) => {
-            let arguments = serde_json::to_string_pretty(envelope.arguments()).unwrap_or_default();
+            let raw = envelope.raw("arguments").map_or("[]", RawValue::get);
+            let arguments = match serde_json::from_str::<serde_json::Value>(raw) {
+                Ok(arguments) => serde_json::to_string_pretty(&arguments).unwrap_or_default(),
+                // Numbers that no machine type holds.
+                Err(_) => raw.to_owned(),
+            };
             output::line(format!("arguments:\n{}", clean(&arguments)))?;
         }
         (_, Some(text)) => output::line(format!("arguments (not as Active Job writes them):\n{}", clean(text)))?,

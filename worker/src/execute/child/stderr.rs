@@ -30,11 +30,13 @@ struct Shared {
     pid: i32,
     job: Option<Arc<Job>>,
     tail: VecDeque<String>,
+    /// How many more lines go into the log, when not all do.
+    logged: Option<u32>,
 }
 
 impl Stderr {
     pub(super) fn read(pipe: pipe::Receiver, pid: i32) -> Self {
-        let shared = Arc::new(Mutex::new(Shared { pid, job: None, tail: VecDeque::new() }));
+        let shared = Arc::new(Mutex::new(Shared { pid, job: None, tail: VecDeque::new(), logged: None }));
         let ended = CancellationToken::new();
         let task = tokio::spawn(follow(pipe, Arc::clone(&shared), ended.clone()));
         Self { shared, ended, task: Some(task) }
@@ -45,6 +47,11 @@ impl Stderr {
         let mut shared = lock(&self.shared);
         shared.job = Some(Arc::clone(job));
         shared.tail.clear();
+    }
+
+    /// Only so many more lines go into the log; the tail is kept all the same.
+    pub(crate) fn log_at_most(&self, lines: u32) {
+        lock(&self.shared).logged = Some(lines);
     }
 
     /// The last lines, once the child has ended.
@@ -103,7 +110,10 @@ impl Shared {
             Text::Whole(line) => String::from_utf8_lossy(line),
             Text::TooLong => "(a line too long to read)".into(),
         };
-        crate::execute::log_output(self.job.as_deref(), self.pid, &line);
+        if self.logged != Some(0) {
+            crate::execute::log_output(self.job.as_deref(), Some(self.pid), &line);
+        }
+        self.logged = self.logged.map(|left| left.saturating_sub(1));
         if self.tail.len() == KEPT_LINES {
             self.tail.pop_front();
         }
@@ -117,7 +127,7 @@ mod tests {
 
     #[test]
     fn only_the_tail_is_kept() {
-        let mut shared = Shared { pid: 1, job: None, tail: VecDeque::new() };
+        let mut shared = Shared { pid: 1, job: None, tail: VecDeque::new(), logged: None };
         for n in 0..1000 {
             shared.keep(Text::Whole(format!("line {n}").as_bytes()));
         }

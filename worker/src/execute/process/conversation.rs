@@ -170,6 +170,6 @@ impl<'a> Conversation<'a> {
     }
 
     fn listener(&self, pid: i32) -> Listener<'a> {
-        Listener { job: self.job, context: self.context, claiming: Claiming::Required, pid }
+        Listener { job: self.job, context: self.context, claiming: Claiming::Required, pid: Some(pid) }
     }
 }

@@ -206,7 +206,7 @@ impl Handler for ProcessHandler {
 
     /// Waits while the program can't be found or started.
     fn ready(&self) -> BoxFuture<'_, ()> {
-        Box::pin(self.breaker.passable(|| self.settings.program.probe()))
+        Box::pin(self.breaker.passable(|| std::future::ready(self.settings.program.probe())))
     }
 
     /// Cancels the jobs under way and ends the children: at most three times the grace, and a little.

@@ -11,7 +11,8 @@ use tokio::process::Command;
 /// The variable that tells a child under which supervisor it is listed.
 pub const SUPERVISOR_ID: &str = "GRITSTONE_SUPERVISOR_ID";
 
-/// The program of a child process. It stops gracefully on TERM, at once on QUIT, and by itself when its parent vanishes.
+/// The program of a child process. It stops gracefully on TERM, at once on QUIT, and by itself when its parent vanishes. One that takes
+/// jobs pauses on USR2, goes on on CONT, and ends what runs on USR1.
 #[derive(Debug, Clone)]
 pub struct ChildCommand {
     /// What is run.
@@ -20,6 +21,8 @@ pub struct ChildCommand {
     pub arguments: Vec<OsString>,
     /// Added to the environment.
     pub environment: Vec<(OsString, OsString)>,
+    /// Whether it takes jobs. Then it is not started while claims are paused.
+    pub takes_jobs: bool,
 }
 
 /// How a child ended.
@@ -33,8 +36,9 @@ pub(super) struct Exit {
 const STUCK_AFTER: Duration = Duration::from_secs(60);
 
 impl ChildCommand {
-    /// Starts the child and waits for its end, passing on both stages of stopping.
+    /// Starts the child and waits for its end, passing on what it is told.
     pub(super) async fn run(&self, supervisor_id: i64, stop: &Stop) -> Exit {
+        let (mut pauses, mut endings) = (stop.pauses(), stop.endings());
         let mut command = Command::new(&self.program);
         command
             .args(&self.arguments)
@@ -58,12 +62,18 @@ impl ChildCommand {
             }
         };
         let (mut asked, mut insisted) = (false, false);
+        let takes_jobs = self.takes_jobs;
         loop {
             tokio::select! {
                 status = child.wait() => {
                     let how = status.map_or_else(|error| error.to_string(), |status| status.to_string());
                     return Exit { pid, how };
                 }
+                Ok(()) = pauses.changed(), if takes_jobs => {
+                    let paused = *pauses.borrow_and_update();
+                    signal(if paused { Signal::SIGUSR2 } else { Signal::SIGCONT });
+                }
+                Ok(()) = endings.changed(), if takes_jobs => signal(Signal::SIGUSR1),
                 () = stop.requested(), if !asked => {
                     asked = true;
                     signal(Signal::SIGTERM);

@@ -11,10 +11,11 @@ pub use pidfile::{Pidfile, PidfileError};
 use super::config::{DispatcherConfig, WorkerConfig};
 use super::dispatcher::Dispatcher;
 use super::heart::{self, Lost};
+use super::hooks::{HookError, Hooks, Life, Reporter};
 use super::identity;
 use super::link::{Link, in_time};
 use super::maintenance::{self, Duties};
-use super::registration::{Application, Registration};
+use super::registration::{Application, Registration, unlisted};
 use super::stop::Stop;
 use super::worker::Worker;
 use crate::execute::Handler;
@@ -29,11 +30,14 @@ pub struct SupervisorConfig {
     pub shutdown_timeout: Duration,
     /// What all processes of the database share; written before anything starts.
     pub settings: Settings,
+    /// What runs at points of its own life.
+    pub hooks: Hooks,
 }
 
 impl Default for SupervisorConfig {
     fn default() -> Self {
-        SupervisorConfig { shutdown_timeout: Duration::from_secs(5), settings: Settings::default() }
+        let shutdown_timeout = Duration::from_secs(5);
+        SupervisorConfig { shutdown_timeout, settings: Settings::default(), hooks: Hooks::default() }
     }
 }
 
@@ -44,10 +48,13 @@ pub struct Supervisor {
     parts: Vec<Part>,
 }
 
+/// Makes a worker's handler, or says why there is none.
+type MakeHandler = Arc<dyn Fn() -> Result<Arc<dyn Handler>, String> + Send + Sync>;
+
 /// Something that a supervisor keeps going.
 #[derive(Clone)]
 enum Part {
-    Worker { config: Box<WorkerConfig>, handler: Arc<dyn Fn() -> Arc<dyn Handler> + Send + Sync> },
+    Worker { config: Box<WorkerConfig>, handler: MakeHandler },
     Dispatcher(Box<DispatcherConfig>),
     Child(ChildCommand),
 }
@@ -55,8 +62,9 @@ enum Part {
 /// A part that dies sooner than this after its start is started again only after a pause.
 const STABLE_AFTER: Duration = Duration::from_secs(10);
 
-/// That pause.
+/// That pause, which doubles each time, up to the longest.
 const RESTART_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_RESTART_PAUSE: Duration = Duration::from_secs(30);
 
 impl Supervisor {
     /// A supervisor of nothing yet.
@@ -65,12 +73,18 @@ impl Supervisor {
     }
 
     /// A worker inside this process. `handler` makes its handler, again for each restart.
-    pub fn worker(
+    pub fn worker(self, config: WorkerConfig, handler: impl Fn() -> Arc<dyn Handler> + Send + Sync + 'static) -> Self {
+        self.try_worker(config, move || Ok::<_, String>(handler()))
+    }
+
+    /// The same with a handler that may not be had; then it is tried again after a pause.
+    pub fn try_worker<E: std::fmt::Display>(
         mut self,
         config: WorkerConfig,
-        handler: impl Fn() -> Arc<dyn Handler> + Send + Sync + 'static,
+        handler: impl Fn() -> Result<Arc<dyn Handler>, E> + Send + Sync + 'static,
     ) -> Self {
-        self.parts.push(Part::Worker { config: Box::new(config), handler: Arc::new(handler) });
+        let handler: MakeHandler = Arc::new(move || handler().map_err(|error| error.to_string()));
+        self.parts.push(Part::Worker { config: Box::new(config), handler });
         self
     }
 
@@ -87,55 +101,74 @@ impl Supervisor {
     }
 
     /// Runs everything until told to stop, and stops it in order: gracefully, then, after the timeout, at once.
-    pub async fn run(&self, stop: &Stop) {
+    ///
+    /// # Errors
+    /// Before anything is started, when one of its own start hooks fails. Parts whose hooks fail are started again.
+    pub async fn run(&self, stop: &Stop) -> Result<(), HookError> {
         let forks = self.parts.iter().any(|part| matches!(part, Part::Child(_)));
+        let kind = if forks { "Supervisor(fork)" } else { "Supervisor(async)" };
+        let life = Life::new(&self.config.hooks);
+        let (reporter, reporting) = Reporter::start(&self.config.hooks, unlisted(kind));
         let application = Application {
-            kind: if forks { "Supervisor(fork)" } else { "Supervisor(async)" },
+            kind,
             supervisor_id: None,
             metadata: serde_json::json!({}),
             max_interruptions: 0,
             limits: Vec::new(),
+            reporter,
         };
         if !write_settings(&self.store, &self.config.settings, stop).await {
-            return;
+            return Ok(());
         }
-        let Some(registration) = application.register(&self.store, stop).await else { return };
+        let Some(registration) = application.register(&self.store, stop).await else { return Ok(()) };
         tracing::info!(process_id = registration.process_id, name = registration.name, "start_process");
-        let life = Stop::new();
-        let duties = Duties {
-            process_id: registration.process_id,
-            settings: registration.settings.clone(),
-            sweeps: None,
-            clearing: false,
-        };
-        let maintenance = tokio::spawn(maintenance::run(self.store.clone(), duties, life.clone()));
         let listed = Arc::new(Mutex::new(registration.clone()));
         let heart = tokio::spawn(stay_listed(self.store.clone(), application, Arc::clone(&listed)));
-        let parts_stop = stop.child();
+        let started = life.start(&registration.process, stop).await;
+        if started.is_ok() {
+            self.supervise(&life, &listed, stop).await;
+        }
+        heart.abort();
+        let _ = heart.await;
+        let registration = current(&listed);
+        registration.leave(&self.store).await;
+        tracing::info!(process_id = registration.process_id, name = registration.name, "shutdown_process");
+        reporting.close().await;
+        life.exit(&registration.process).await;
+        started
+    }
+
+    /// Keeps all parts going until told to stop, and stops them.
+    async fn supervise(&self, life: &Life, listed: &Arc<Mutex<Registration>>, stop: &Stop) {
+        let registration = current(listed);
+        let (maintenance_stop, parts_stop) = (Stop::new(), stop.apart());
+        let duties = Duties { registration: registration.clone(), sweeps: None, clearing: false };
+        let maintenance = tokio::spawn(maintenance::run(self.store.clone(), duties, maintenance_stop.clone()));
         let mut parts = tokio::task::JoinSet::new();
         for part in &self.parts {
-            let keeper = Keeper { store: self.store.clone(), part: part.clone(), supervisor: Arc::clone(&listed) };
+            let keeper = Keeper { store: self.store.clone(), part: part.clone(), supervisor: Arc::clone(listed) };
             parts.spawn(keeper.keep(parts_stop.clone()));
         }
         stop.requested().await;
         tracing::info!(process_id = registration.process_id, "graceful_termination");
+        life.stop(&registration.process, stop).await;
+        parts_stop.gracefully();
         let all_stopped = async { while parts.join_next().await.is_some() {} };
         tokio::pin!(all_stopped);
         tokio::select! {
             () = &mut all_stopped => {}
+            () = stop.immediate() => {
+                parts_stop.at_once();
+                all_stopped.await;
+            }
             () = tokio::time::sleep(self.config.shutdown_timeout) => {
                 tracing::warn!(process_id = registration.process_id, "immediate_termination");
                 parts_stop.at_once();
                 all_stopped.await;
             }
         }
-        life.gracefully();
+        maintenance_stop.gracefully();
         let _ = maintenance.await;
-        heart.abort();
-        let _ = heart.await;
-        let registration = current(&listed);
-        registration.leave(&self.store).await;
-        tracing::info!(process_id = registration.process_id, name = registration.name, "shutdown_process");
     }
 }
 
@@ -163,6 +196,7 @@ async fn stay_listed(store: Store, application: Application, listed: Arc<Mutex<R
             ?lost,
             "others may take this supervisor for dead; it goes on"
         );
+        registration.reporter.engine("heartbeat", "others may take this supervisor for dead; it goes on");
         if lost == Lost::Row {
             // Whoever stops the supervisor ends this task, too.
             let Some(again) = application.register(&store, &Stop::new()).await else { return };
@@ -187,18 +221,22 @@ struct Keeper {
 
 impl Keeper {
     async fn keep(self, stop: Stop) {
+        let mut pause = RESTART_PAUSE;
         while !stop.is_requested() {
             let began = Instant::now();
             self.run_once(&stop).await;
             if stop.is_requested() {
                 return;
             }
-            if began.elapsed() < STABLE_AFTER {
-                tokio::select! {
-                    () = stop.requested() => return,
-                    () = tokio::time::sleep(RESTART_PAUSE) => {}
-                }
+            if began.elapsed() >= STABLE_AFTER {
+                pause = RESTART_PAUSE;
+                continue;
             }
+            tokio::select! {
+                () = stop.requested() => return,
+                () = tokio::time::sleep(pause) => {}
+            }
+            pause = (pause * 2).min(LONGEST_RESTART_PAUSE);
         }
     }
 
@@ -206,29 +244,57 @@ impl Keeper {
         let supervisor_id = current(&self.supervisor).process_id;
         match self.part.clone() {
             Part::Worker { config, handler } => {
-                let worker = Worker::new(self.store.clone(), *config, handler()).supervised_by(Some(supervisor_id));
+                let handler = match handler() {
+                    Ok(handler) => handler,
+                    Err(error) => return self.failed(format!("a worker's handler can't be made: {error}")),
+                };
+                let worker = Worker::new(self.store.clone(), *config, handler).supervised_by(Some(supervisor_id));
                 let stop = stop.clone();
-                if let Err(error) = tokio::spawn(async move { worker.run(&stop).await }).await {
-                    tracing::error!(%error, "replace_thread");
-                }
+                self.replacing(tokio::spawn(async move { worker.run(&stop).await }).await);
             }
             Part::Dispatcher(config) => {
                 let dispatcher = Dispatcher::new(self.store.clone(), *config).supervised_by(Some(supervisor_id));
                 let stop = stop.clone();
-                if let Err(error) = tokio::spawn(async move { dispatcher.run(&stop).await }).await {
-                    tracing::error!(%error, "replace_thread");
-                }
+                self.replacing(tokio::spawn(async move { dispatcher.run(&stop).await }).await);
             }
             Part::Child(command) => {
+                if command.takes_jobs {
+                    // One that was told before it listens would die of it; none is needed now.
+                    tokio::select! {
+                        () = stop.requested() => return,
+                        () = stop.paused(false) => {}
+                    }
+                }
                 let exit = command.run(supervisor_id, stop).await;
                 if !stop.is_requested() {
                     tracing::error!(pid = exit.pid, status = exit.how, "replace_fork");
+                    let which = exit.pid.map_or_else(String::new, |pid| format!(" (pid {pid})"));
+                    self.report(format!("a child{which} died and is replaced: {}", exit.how));
                 }
                 if let Some(pid) = exit.pid {
                     self.bury_child(pid, &exit.how).await;
                 }
             }
         }
+    }
+
+    /// Says how a part inside this process ended, when that was not as it should.
+    fn replacing(&self, ended: Result<Result<(), HookError>, tokio::task::JoinError>) {
+        let error = match ended {
+            Ok(Ok(())) => return,
+            Ok(Err(hook)) => hook.to_string(),
+            Err(panic) => panic.to_string(),
+        };
+        self.failed(error);
+    }
+
+    fn failed(&self, error: String) {
+        tracing::error!(error, "replace_thread");
+        self.report(error);
+    }
+
+    fn report(&self, message: String) {
+        current(&self.supervisor).reporter.engine("supervision", message);
     }
 
     /// A child that we saw die is dead: its jobs need not wait for its heartbeat to age.

@@ -1,4 +1,9 @@
 //! What a text says, clause by clause, before it is asked whether one cron can say it.
+//!
+//! [`days`] and [`times`] read what follows the word that a clause begins with.
+
+mod days;
+mod times;
 
 use std::ops::Range;
 
@@ -20,8 +25,8 @@ pub(super) struct Interval {
 #[derive(Debug, Default)]
 pub(super) struct Said {
     pub(super) intervals: Vec<Interval>,
-    /// How many clauses begin with `every`.
-    pub(super) every: usize,
+    /// How many clauses with `every` are about days: `every day`, `every monday`. Those about the clock are intervals.
+    pub(super) every_days: usize,
     /// `every weekday`, which a named day narrows down.
     pub(super) weekdays_by_name: Vec<u8>,
     pub(super) weekdays: Vec<WeekdayTerm>,
@@ -154,10 +159,16 @@ impl Reader<'_> {
     }
 
     fn every(&mut self) -> Result<(), ScheduleError> {
-        self.said.every += 1;
         let first = self.at;
         if self.ordinals_follow() {
+            self.said.every_days += 1;
             return self.ordinals();
+        }
+        match self.peek(0) {
+            Some(Word::Weekdays(_) | Word::Month(_)) => self.said.every_days += 1,
+            // `every monday every tuesday` is as good as `every monday and tuesday`.
+            Some(Word::Weekday(_)) => self.said.every_days += usize::from(self.said.weekdays.is_empty()),
+            _ => {}
         }
         match self.peek(0).cloned() {
             Some(Word::Weekdays(days)) => {
@@ -214,134 +225,9 @@ impl Reader<'_> {
             self.at += 1;
         }
         let place = self.since(first);
+        self.said.every_days += usize::from(!unit.is_below_a_day());
         self.said.intervals.push(Interval { count, unit, start, place });
         Ok(())
-    }
-
-    /// Whether ordinals come next, and not the unit `second`.
-    fn ordinals_follow(&self) -> bool {
-        match self.peek(0) {
-            Some(Word::Ordinal(_) | Word::Last) => true,
-            Some(Word::Unit(Unit::Second)) => {
-                matches!(self.peek(1), Some(Word::Of | Word::Weekday(_)))
-                    || matches!(
-                        (self.peek(1), self.peek(2)),
-                        (Some(Word::And | Word::Comma), Some(Word::Ordinal(_) | Word::Last))
-                    )
-            }
-            _ => false,
-        }
-    }
-
-    fn ordinal(&mut self) -> Result<i64, ScheduleError> {
-        let number = match self.peek(0) {
-            Some(Word::Ordinal(number @ 1..=31)) => *number,
-            Some(Word::Unit(Unit::Second)) => 2,
-            Some(Word::Last) => -1,
-            _ => return self.expected("a day of the month, 1st to 31st"),
-        };
-        self.at += 1;
-        Ok(number)
-    }
-
-    /// `1st and 15th of the month`, `25th to the last`, `first monday of the month`, `last day`.
-    fn ordinals(&mut self) -> Result<(), ScheduleError> {
-        let is = |word: &Word| matches!(word, Word::Ordinal(_) | Word::Last | Word::Unit(Unit::Second));
-        let first = self.at;
-        let mut numbers = vec![self.ordinal()?];
-        if self.eat(&Word::To) || self.eat(&Word::Dash) {
-            self.eat(&Word::The);
-            let (from, to) = (numbers[0], self.ordinal()?);
-            if from < 0 {
-                return Err(ScheduleError::new(self.since(first), "a range can't begin with the last day"));
-            }
-            let to = if to < 0 { 31 } else { to };
-            numbers = (0..=(to - from).rem_euclid(31)).map(|day| (from - 1 + day) % 31 + 1).collect();
-        }
-        while self.another(is) {
-            numbers.push(self.ordinal()?);
-        }
-        if let Some(Word::Weekday(day)) = self.peek(0).cloned() {
-            self.at += 1;
-            let Some(nth) =
-                numbers.iter().map(|n| i8::try_from(*n).ok().filter(|n| *n <= 5)).collect::<Option<Vec<_>>>()
-            else {
-                return Err(ScheduleError::new(self.since(first), "a month has at most five of a weekday"));
-            };
-            let of_month = self.of_the_month();
-            let monthly = self.said.intervals.iter().any(|every| every.unit == Unit::Month);
-            if !of_month && !monthly {
-                return Err(ScheduleError::new(self.since(first), "of what?").hint("say \"of the month\" after it"));
-            }
-            self.said.weekdays.extend(nth.into_iter().map(|nth| WeekdayTerm::Nth(day, nth)));
-            return Ok(());
-        }
-        self.eat(&Word::Unit(Unit::Day));
-        self.of_the_month();
-        numbers.iter().for_each(|day| self.said.days |= day_bit(*day));
-        Ok(())
-    }
-
-    fn of_the_month(&mut self) -> bool {
-        let found = self.peek(0) == Some(&Word::Of)
-            && matches!(self.peek(1), Some(Word::The | Word::Every))
-            && self.peek(2) == Some(&Word::Unit(Unit::Month));
-        self.at += if found { 3 } else { 0 };
-        found
-    }
-
-    fn weekday(&mut self) -> Result<u8, ScheduleError> {
-        let Some(Word::Weekday(day)) = self.peek(0) else { return self.expected("a day of the week") };
-        let day = *day;
-        self.at += 1;
-        Ok(day)
-    }
-
-    fn weekdays(&mut self) -> Result<(), ScheduleError> {
-        loop {
-            let from = self.weekday()?;
-            let to = if self.eat(&Word::Dash) || self.eat(&Word::To) { self.weekday()? } else { from };
-            let length = (to + 7 - from) % 7;
-            self.said.weekdays.extend((0..=length).map(|day| WeekdayTerm::Every((from + day) % 7)));
-            if !self.another(|word| matches!(word, Word::Weekday(_))) {
-                return Ok(());
-            }
-        }
-    }
-
-    /// `january`, `march and june`, `january 1st`.
-    fn months(&mut self) -> Result<(), ScheduleError> {
-        loop {
-            let Some(Word::Month(month)) = self.peek(0) else { return self.expected("a month") };
-            self.said.months |= 1 << month;
-            self.at += 1;
-            if !self.another(|word| matches!(word, Word::Month(_))) {
-                break;
-            }
-        }
-        match self.ordinals_follow() {
-            true => self.ordinals(),
-            false => Ok(()),
-        }
-    }
-
-    fn numbers(&mut self) -> Result<Vec<i64>, ScheduleError> {
-        let mut numbers = Vec::new();
-        loop {
-            self.eat(&Word::Unit(Unit::Minute));
-            let Some(Word::Number(number, _)) = self.peek(0) else { return self.expected("a number") };
-            numbers.push(*number);
-            self.at += 1;
-            let ahead = self.at;
-            let minute = self.another(|word| matches!(word, Word::Unit(Unit::Minute)));
-            if minute && matches!(self.peek(1), Some(Word::Number(..))) {
-                continue;
-            }
-            self.at = ahead;
-            if !self.another(|word| matches!(word, Word::Number(..))) {
-                return Ok(numbers);
-            }
-        }
     }
 
     fn on(&mut self) -> Result<(), ScheduleError> {
@@ -421,114 +307,5 @@ impl Reader<'_> {
                 return Ok(());
             }
         }
-    }
-
-    fn hours_to(&mut self, from: (i64, i64), first: usize) -> Result<(), ScheduleError> {
-        if !(self.eat(&Word::To) || self.eat(&Word::Dash) || self.eat(&Word::And)) {
-            return self.expected("\"to\"");
-        }
-        let to = self.time()?;
-        let place = self.since(first);
-        if from.1 != to.1 {
-            return Err(ScheduleError::new(place, "both ends have to be at the same minute of their hour"));
-        }
-        self.said.hour_ranges.push((from.0, to.0, from.1, place));
-        Ok(())
-    }
-
-    fn times(&mut self) -> Result<(), ScheduleError> {
-        let is = |word: &Word| {
-            matches!(word, Word::Number(..) | Word::Named(_) | Word::Noon | Word::Midnight | Word::Unit(_))
-        };
-        loop {
-            let first = self.at;
-            let past = match (self.peek(0), self.peek(1), self.peek(2)) {
-                (Some(Word::Number(..)), Some(Word::Past), _) => 2,
-                (Some(Word::Number(..)), Some(Word::Unit(Unit::Minute)), Some(Word::Past)) => 3,
-                _ => 0,
-            };
-            match self.peek(0).cloned() {
-                Some(Word::Number(minute, _)) if past > 0 => {
-                    self.at += past;
-                    if self.eat(&Word::The) && !self.eat(&Word::Unit(Unit::Hour)) {
-                        return self.expected("\"hour\"");
-                    }
-                    self.said.minutes.push(minute);
-                }
-                Some(Word::Unit(unit @ (Unit::Second | Unit::Minute | Unit::Hour))) => {
-                    self.at += 1;
-                    let numbers = self.numbers()?;
-                    match unit {
-                        Unit::Second => self.said.seconds.extend(numbers),
-                        Unit::Minute => self.said.minutes.extend(numbers),
-                        _ => self.said.hours.extend(numbers),
-                    }
-                }
-                _ => {
-                    let time = self.time()?;
-                    if matches!(self.peek(0), Some(Word::To | Word::Dash)) {
-                        self.hours_to(time, first)?;
-                    } else {
-                        self.said.times.push((time.0, time.1, self.since(first)));
-                    }
-                }
-            }
-            if !self.another(is) {
-                return Ok(());
-            }
-        }
-    }
-
-    /// `9`, `9:30 pm`, `five thirty`, `noon`: hour and minute.
-    fn time(&mut self) -> Result<(i64, i64), ScheduleError> {
-        let first = self.at;
-        let (hour, mut minute, named) = match self.peek(0).cloned() {
-            Some(Word::Number(hour, 1..=2)) => {
-                self.at += 1;
-                (hour, 0, false)
-            }
-            Some(Word::Named(hour)) => {
-                self.at += 1;
-                self.eat(&Word::Dark);
-                (hour, 0, true)
-            }
-            Some(Word::Noon) => {
-                self.at += 1;
-                (12, 0, true)
-            }
-            Some(Word::Midnight) => {
-                self.at += 1;
-                (0, 0, true)
-            }
-            _ => return self.expected("a time such as 9am or 16:30"),
-        };
-        if let (true, Some(Word::Named(number))) = (named, self.peek(0)) {
-            minute = *number;
-            self.at += 1;
-        } else if !named && self.eat(&Word::Colon) {
-            let Some(Word::Number(number, 2)) = self.peek(0) else { return self.expected("two digits of minutes") };
-            minute = *number;
-            self.at += 1;
-        }
-        self.eat(&Word::Clock);
-        let half = self.peek(0).cloned();
-        if matches!(half, Some(Word::Am | Word::Pm | Word::Noon | Word::Midnight)) {
-            self.at += 1;
-        }
-        let place = self.since(first);
-        let wrong = |message: &str| Err(ScheduleError::new(place.clone(), message));
-        let hour = match half {
-            Some(Word::Am) if hour == 12 => 0,
-            Some(Word::Pm) if hour < 12 => hour + 12,
-            Some(Word::Am) if hour > 12 => return wrong("is not in the morning"),
-            Some(Word::Noon) if hour != 12 => return wrong("noon is 12"),
-            Some(Word::Midnight) if hour == 12 || hour == 0 => 0,
-            Some(Word::Midnight) => return wrong("midnight is 12am"),
-            _ => hour,
-        };
-        if !(0..=24).contains(&hour) || !(0..60).contains(&minute) || hour == 24 && minute > 0 {
-            return wrong("is not a time of the day: they go from 00:00 to 23:59");
-        }
-        Ok((hour, minute))
     }
 }
