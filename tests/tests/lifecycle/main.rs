@@ -11,6 +11,7 @@ mod hooks;
 mod interruptions;
 mod pausing;
 mod pidfiles;
+mod recurring;
 mod starting;
 mod stopping;
 

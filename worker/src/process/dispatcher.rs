@@ -34,18 +34,18 @@ impl Dispatcher {
     /// # Errors
     /// Before anything is dispatched, when one of its start hooks fails.
     pub async fn run(&self, stop: &Stop) -> Result<(), HookError> {
-        let life = stop.child();
-        let dispatching = async {
+        let until_then = stop.child();
+        let dispatcher = async {
             let ended = self.run_alone(stop).await;
-            life.gracefully();
+            until_then.gracefully();
             ended
         };
-        let scheduling = async {
+        let scheduler = async {
             if self.config.scheduler {
-                Scheduler::new(self.store.clone()).supervised_by(self.supervisor_id).run(&life).await;
+                Scheduler::new(self.store.clone()).supervised_by(self.supervisor_id).run(&until_then).await;
             }
         };
-        tokio::join!(dispatching, scheduling).0
+        tokio::join!(dispatcher, scheduler).0
     }
 
     async fn run_alone(&self, stop: &Stop) -> Result<(), HookError> {
