@@ -45,7 +45,7 @@ pub struct HttpCallback {
     /// The address and port to listen on; port 0 is any that is free. Default 127.0.0.1:0.
     #[serde(default = "HttpCallback::default_listen")]
     pub listen: SocketAddr,
-    /// How the server reaches that: `http://10.1.2.3:7433`. Needed when `listen` is every address (0.0.0.0, [::]), or something
+    /// How the server reaches that: `http://10.1.2.3:7433`. Needed when `listen` is every address (0.0.0.0, `[::]`), or something
     /// stands between. Default `http://` and the address listened on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,

@@ -1,7 +1,7 @@
 //! The schedule language: fugit's words and cron as Solid Queue takes them, and `{every, offset}`.
 //!
-//! A text becomes a [`Timetable`] in two steps: [`fields`] reads cron and [`language`] reads words, both into one [`cron::Cron`],
-//! which [`next`] then asks for times in a zone. Where fugit accepts a text, the cron is what fugit prints; where fugit would
+//! A text becomes a [`Timetable`] in two steps: `fields` reads cron and `language` reads words, both into one `cron::Cron`,
+//! which `next` then asks for times in a zone. Where fugit accepts a text, the cron is what fugit prints; where fugit would
 //! silently do something else than the text says, the text is refused with a hint.
 
 mod cron;
