@@ -36,6 +36,9 @@ pub(crate) struct Drain {
     /// Compare with our own drain undisturbed, instead of raw SQL, while a transaction is held open elsewhere
     #[arg(long, conflicts_with = "only_ours")]
     held_transaction: bool,
+    /// With that: drain round after round until it has been open for so long, and count the last one
+    #[arg(long, default_value_t = 0, requires = "held_transaction")]
+    held_seconds: u64,
     /// Compare with our own drain of a fresh database, instead of raw SQL, with so many finished jobs in the table
     #[arg(long, default_value_t = 0, conflicts_with_all = ["only_ours", "held_transaction"])]
     finished: u64,
@@ -117,18 +120,25 @@ impl Drain {
         queue.store.session().await?.write_settings(&settings).await?;
         let queues = if self.named { vec![Selector::Exact("default".into())] } else { vec![Selector::All] };
         let url = queue.url.clone();
-        drain_with_worker(&queue.store, self.threads, queues, self.jobs, || async move {
-            let mut connection = sqlx::PgConnection::connect(&url).await?;
-            // The job is done when its claim is gone, in the transaction that marks it finished.
-            loop {
-                let left: Option<(i32,)> = sqlx::query_as(LEFT).fetch_optional(&mut connection).await?;
-                if left.is_none() {
-                    return Ok(());
+        let held_since = Instant::now();
+        loop {
+            let url = url.clone();
+            let took = drain_with_worker(&queue.store, self.threads, queues.clone(), self.jobs, || async move {
+                let mut connection = sqlx::PgConnection::connect(&url).await?;
+                // The job is done when its claim is gone, in the transaction that marks it finished.
+                while sqlx::query(LEFT).fetch_optional(&mut connection).await?.is_some() {
+                    tokio::time::sleep(Duration::from_millis(5)).await;
                 }
-                tokio::time::sleep(Duration::from_millis(5)).await;
+                Ok(())
+            })
+            .await?;
+            let held = held_since.elapsed();
+            if !(disturbed && self.held_transaction) || held.as_secs() >= self.held_seconds {
+                return Ok(took);
             }
-        })
-        .await
+            println!("held for {:.0} s: {:.0} jobs/s", held.as_secs_f64(), self.jobs as f64 / took.as_secs_f64());
+            queue.fill(self.jobs).await?;
+        }
     }
 }
 

@@ -43,7 +43,7 @@ mod tests {
     }
 
     fn problems(text: &str) -> Vec<String> {
-        let manifests = read_manifests("a.yaml", text).expect("manifests");
+        let manifests = read_manifests(text, "a.yaml").expect("manifests");
         duplicate_task_keys(&manifests).iter().map(ToString::to_string).collect()
     }
 
