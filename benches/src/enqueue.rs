@@ -3,7 +3,7 @@
 use crate::figures::{Figures, print_pairs};
 use crate::server::{Bench, Queue};
 use anyhow::Result;
-use gritstone::store::NewJob;
+use gritstone::store::{NewJob, Store};
 use serde_json::json;
 use std::time::{Duration, Instant};
 
@@ -39,7 +39,7 @@ impl Enqueue {
         }
         print_pairs(&format!("bulk enqueue, {} jobs a call, 2 clients", self.batch), "jobs/s", &pairs);
         let queue = bench.queue().await?;
-        let times = self.single(&queue).await?;
+        let times = single(&queue.store, self.singles).await?;
         println!(
             "single enqueue: median {:.3} ms, p99 {:.3} ms over {}",
             times.median() * 1e3,
@@ -64,15 +64,16 @@ impl Enqueue {
         b?;
         Ok(began.elapsed())
     }
+}
 
-    async fn single(&self, queue: &Queue) -> Result<Figures> {
-        let job = NewJob::new("Hello", vec![json!(1), json!("two")]);
-        let mut times = Vec::new();
-        for _ in 0..self.singles {
-            let began = Instant::now();
-            queue.store.enqueue(std::slice::from_ref(&job)).await?;
-            times.push(began.elapsed().as_secs_f64());
-        }
-        Ok(Figures::new(times))
+/// Times enqueues of one job each.
+pub(crate) async fn single(store: &Store, count: u32) -> Result<Figures> {
+    let job = NewJob::new("Hello", vec![json!(1), json!("two")]);
+    let mut times = Vec::new();
+    for _ in 0..count {
+        let began = Instant::now();
+        store.enqueue(std::slice::from_ref(&job)).await?;
+        times.push(began.elapsed().as_secs_f64());
     }
+    Ok(Figures::new(times))
 }

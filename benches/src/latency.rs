@@ -5,7 +5,7 @@ use crate::server::Bench;
 use anyhow::Result;
 use gritstone::execute::native::{JobContext, Native, Stop as JobStop};
 use gritstone::process::{Stop, Worker, WorkerConfig};
-use gritstone::store::NewJob;
+use gritstone::store::{NewJob, Store};
 use serde_json::json;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -15,16 +15,21 @@ use std::time::{Duration, Instant};
 pub(crate) struct Latency {
     /// Arrivals
     #[arg(long, default_value_t = 1_000)]
-    arrivals: u32,
+    pub(crate) arrivals: u32,
     /// The longest pause between two, in milliseconds
     #[arg(long, default_value_t = 40)]
-    pause: u64,
+    pub(crate) pause: u64,
 }
 
 impl Latency {
     pub(crate) async fn run(&self) -> Result<()> {
         let mut bench = Bench::start().await?;
         let queue = bench.queue().await?;
+        self.on(&queue.store, &queue.url).await
+    }
+
+    /// The same on any database.
+    pub(crate) async fn on(&self, store: &Store, url: &str) -> Result<()> {
         let waits: Arc<Mutex<Vec<f64>>> = Arc::default();
         let committed: Arc<Mutex<Vec<Instant>>> = Arc::default();
         let native = {
@@ -43,9 +48,9 @@ impl Latency {
             })
         };
         let stop = Stop::new();
-        let worker = Worker::new(queue.store.clone(), WorkerConfig::default(), Arc::new(native));
+        let worker = Worker::new(store.clone(), WorkerConfig::default(), Arc::new(native));
         // Another store: in the same one the worker would be woken without the database's help.
-        let elsewhere = gritstone::store::Store::open(&queue.url, Default::default())?;
+        let elsewhere = Store::open(url, Default::default())?;
         let arrivals = async {
             tokio::time::sleep(Duration::from_secs(1)).await;
             for index in 0..self.arrivals as usize {

@@ -1,16 +1,19 @@
 //! MariaDB, MySQL and SQLite: the same drain and enqueue beside raw SQL, run by a loop of our own instead of pgbench.
 
+use crate::claim::{claim, register};
 use crate::drain::drain_with_worker;
-use crate::figures::print_pairs;
+use crate::enqueue::single;
+use crate::figures::{Figures, print_pairs};
+use crate::latency::Latency;
 use anyhow::{Result, bail};
-use gritstone::store::{MigrateOptions, NewJob, Store, StoreOptions};
+use gritstone::store::{Mark, MigrateOptions, NewJob, Selection, Store, StoreOptions};
 use gritstone_tests::servers::{PrivateServer, Server, ServerOptions};
 use serde_json::json;
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, MySqlConnection, Row as _, SqliteConnection};
 use std::time::{Duration, Instant};
 
 /// Drains and enqueues on MariaDB, MySQL or SQLite, raw and by the engine, in turns.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Others {
     /// Which database
     database: Database,
@@ -26,6 +29,9 @@ pub(crate) struct Others {
     /// Pairs of runs
     #[arg(long, default_value_t = 7)]
     pairs: u32,
+    /// Compare with our own drain of a fresh database, instead of raw SQL, with so many finished jobs in the table
+    #[arg(long, default_value_t = 0)]
+    finished: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -85,26 +91,43 @@ impl Raw {
     }
 }
 
+/// Where databases are made.
+struct Place {
+    server: Option<PrivateServer>,
+    folder: tempfile::TempDir,
+    made: u32,
+}
+
+impl Place {
+    /// A fresh database with the queue's tables.
+    async fn queue(&mut self) -> Result<(String, Store)> {
+        self.made += 1;
+        let url = match &self.server {
+            Some(server) => server.create_database(&format!("bench_{}", self.made)).await?,
+            None => format!("sqlite://{}/{}.db", self.folder.path().display(), self.made),
+        };
+        let store = Store::open(&url, StoreOptions::default())?;
+        store.migrate(MigrateOptions::default()).await?;
+        Ok((url, store))
+    }
+}
+
 impl Others {
     pub(crate) async fn run(&self) -> Result<()> {
-        let folder = tempfile::tempdir_in(".")?;
         let server = match self.database {
             Database::Mariadb => Some(PrivateServer::start(Server::MariaDb, ServerOptions::durable()).await?),
             Database::Mysql => Some(PrivateServer::start(Server::MySql, ServerOptions::durable()).await?),
             Database::Sqlite => None,
         };
-        let mut number = 0;
+        let mut place = Place { server, folder: tempfile::tempdir_in(".")?, made: 0 };
+        if self.finished > 0 {
+            return self.beside_finished(&mut place).await;
+        }
         let (mut drains, mut enqueues) = (Vec::new(), Vec::new());
         for _ in 0..self.pairs {
             let mut rates = [0.0; 4];
             for (index, rate) in rates.iter_mut().enumerate() {
-                number += 1;
-                let url = match &server {
-                    Some(server) => server.create_database(&format!("bench_{number}")).await?,
-                    None => format!("sqlite://{}/{number}.db", folder.path().display()),
-                };
-                let store = Store::open(&url, StoreOptions::default())?;
-                store.migrate(MigrateOptions::default()).await?;
+                let (url, store) = place.queue().await?;
                 let took = match index {
                     0 => self.raw_enqueue(&url).await?,
                     1 => self.our_enqueue(&store).await?,
@@ -123,13 +146,94 @@ impl Others {
             enqueues.push((rates[0], rates[1]));
             drains.push((rates[2], rates[3]));
         }
-        let title = format!("{:?}, {} jobs", self.database, self.jobs);
+        let title = self.title();
         print_pairs(&format!("{title}: bulk enqueue, {} a call, 1 client", self.batch), "jobs/s", &enqueues);
         print_pairs(
             &format!("{title}: drain, threads {}, raw batch {}, 1 client", self.threads, self.batch),
             "jobs/s",
             &drains,
         );
+        self.one_at_a_time(&mut place).await
+    }
+
+    fn title(&self) -> String {
+        format!("{:?}, {} jobs", self.database, self.jobs)
+    }
+
+    /// Single enqueues, single claims with an empty and with a long queue, and how long a job waits for its handler.
+    async fn one_at_a_time(&self, place: &mut Place) -> Result<()> {
+        const SINGLES: u32 = 1_000;
+        let (url, store) = place.queue().await?;
+        let raw = Others { jobs: SINGLES.into(), batch: 1, ..self.clone() }.raw_enqueue(&url).await?;
+        let ours = single(&store, SINGLES).await?;
+        println!(
+            "{}: single enqueue: raw mean {:.3} ms, gritstone median {:.3} ms, p99 {:.3} ms",
+            self.title(),
+            raw.as_secs_f64() * 1e3 / f64::from(SINGLES),
+            ours.median() * 1e3,
+            ours.quantile(0.99) * 1e3
+        );
+        let (_, empty) = place.queue().await?;
+        let (_, long) = place.queue().await?;
+        self.our_enqueue(&long).await?;
+        let any = Selection::Any { excluded: vec!["solid_queue_recurring".into()], mark: Mark::START };
+        for (what, store) in [("no job", &empty), ("the jobs above", &long)] {
+            let mut session = store.connect().await?;
+            let process_id = register(&mut session).await?;
+            let mut times = Vec::new();
+            for _ in 0..SINGLES {
+                times.push(claim(&mut session, process_id, &any).await?.as_secs_f64());
+            }
+            let times = Figures::new(times);
+            println!(
+                "{}: claim of 1 with {what} ready, as its caller sees it: median {:.3} ms, p99 {:.3} ms",
+                self.title(),
+                times.median() * 1e3,
+                times.quantile(0.99) * 1e3
+            );
+        }
+        let (url, store) = place.queue().await?;
+        Latency { arrivals: 1_000, pause: 40 }.on(&store, &url).await
+    }
+
+    async fn beside_finished(&self, place: &mut Place) -> Result<()> {
+        let mut pairs = Vec::new();
+        for _ in 0..self.pairs {
+            let mut rates = [0.0; 2];
+            for (index, rate) in rates.iter_mut().enumerate() {
+                let (url, store) = place.queue().await?;
+                if index == 1 {
+                    self.fill_finished(&store, &url).await?;
+                }
+                self.our_enqueue(&store).await?;
+                *rate = self.jobs as f64 / self.our_drain(&store, &url).await?.as_secs_f64();
+                store.close().await;
+            }
+            pairs.push((rates[0], rates[1]));
+        }
+        println!("in what follows, \"raw SQL\" is our own drain of a fresh table");
+        print_pairs(&format!("{}, with {} finished ones in the table", self.title(), self.finished), "jobs/s", &pairs);
+        Ok(())
+    }
+
+    /// Doubles what is there until there is enough.
+    async fn fill_finished(&self, store: &Store, url: &str) -> Result<()> {
+        let mut raw = Raw::connect(url).await?;
+        let now = raw.now();
+        store.enqueue(&vec![NewJob::new("Hello", vec![json!("x".repeat(100))]); 1_000]).await?;
+        raw.run("delete from solid_queue_ready_executions".into()).await?;
+        raw.run(format!("update solid_queue_jobs set finished_at = {now}")).await?;
+        let mut there = 1_000;
+        while there < self.finished {
+            raw.run(format!(
+                "insert into solid_queue_jobs (queue_name, class_name, arguments, priority, active_job_id, scheduled_at, finished_at, created_at, updated_at) \
+                 select queue_name, class_name, arguments, priority, active_job_id, scheduled_at, finished_at, created_at, updated_at \
+                 from solid_queue_jobs limit {}",
+                there.min(self.finished - there)
+            ))
+            .await?;
+            there *= 2;
+        }
         Ok(())
     }
 

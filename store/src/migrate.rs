@@ -5,7 +5,7 @@
 //! are, only `gritstone_*` is added.
 
 use crate::error::Error;
-use crate::session::{Session, transaction};
+use crate::session::{Session, pause_before_retry, transaction};
 use crate::sql::{Dialect, Value, values};
 use crate::store::Store;
 use std::collections::BTreeMap;
@@ -145,9 +145,26 @@ impl Session<'_> {
                 if row.map(|row| row.opt_int(0)).transpose()?.flatten() != Some(1) {
                     return Err(Error::Conflict("another migration has been running for a minute".into()));
                 }
-                let steps = self.apply(options).await;
+                let steps = self.apply_on_mysql(options).await;
                 self.query(&format!("select release_lock(left({name}, 64))"), &[]).await?;
                 steps
+            }
+        }
+    }
+
+    /// A migration whose session was cut off holds no lock any more, and may still be at its last statement, which gets in the
+    /// way of the same one here. Every statement may run again.
+    async fn apply_on_mysql(&mut self, options: MigrateOptions) -> Result<Vec<Step>, Error> {
+        const TRIES: u32 = 6;
+        let mut tries = 1;
+        loop {
+            match self.apply(options).await {
+                Err(error @ (Error::Other(_) | Error::Conflict(_))) if tries < TRIES => {
+                    tracing::debug!(tries, %error, "running the migration again");
+                    tries += 1;
+                    pause_before_retry(tries).await;
+                }
+                result => break result,
             }
         }
     }

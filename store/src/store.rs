@@ -1,7 +1,7 @@
 //! The way in: a URL becomes a store, a store gives sessions.
 
 use crate::error::Error;
-use crate::session::{Caller, Features, Held, Session, Wire};
+use crate::session::{CONFLICT_RETRIES, Caller, Features, Held, Session, Wire, pause_before_retry};
 use crate::sql::Dialect;
 use crate::url::{DatabaseUrl, Synchronous};
 use sqlx::ConnectOptions as _;
@@ -162,21 +162,35 @@ impl Store {
     /// [`Error::Unavailable`] when the database can't be reached.
     pub async fn connect(&self) -> Result<Session<'static>, Error> {
         let connect = async {
-            let wire = match &self.inner.pool {
-                Pool::Postgres(_, options) => Wire::Postgres(Held::Owned(Box::new(options.connect().await?))),
-                Pool::MySql(_, options) => {
-                    let mut connection = options.connect().await?;
-                    prepare_mysql(&mut connection).await?;
-                    Wire::MySql(Held::Owned(Box::new(connection)))
+            // The first connections to a new SQLite file all want to make it write ahead, for which SQLite waits for nobody.
+            let mut tries = 0;
+            loop {
+                match self.connect_once().await {
+                    Err(error) if error.is_conflict() && tries < CONFLICT_RETRIES => {
+                        tries += 1;
+                        pause_before_retry(tries).await;
+                    }
+                    result => break result,
                 }
-                Pool::Sqlite(_, options) => Wire::Sqlite(Held::Owned(Box::new(options.connect().await?))),
-            };
-            self.welcome(wire).await
+            }
         };
         let limit = self.inner.connect_timeout;
         tokio::time::timeout(limit, connect)
             .await
             .unwrap_or_else(|_| Err(Error::Unavailable(format!("{} did not answer within {limit:?}", self.inner.url))))
+    }
+
+    async fn connect_once(&self) -> Result<Session<'static>, Error> {
+        let wire = match &self.inner.pool {
+            Pool::Postgres(_, options) => Wire::Postgres(Held::Owned(Box::new(options.connect().await?))),
+            Pool::MySql(_, options) => {
+                let mut connection = options.connect().await?;
+                prepare_mysql(&mut connection).await?;
+                Wire::MySql(Held::Owned(Box::new(connection)))
+            }
+            Pool::Sqlite(_, options) => Wire::Sqlite(Held::Owned(Box::new(options.connect().await?))),
+        };
+        self.welcome(wire).await
     }
 
     /// A session on the caller's own connection: what it does belongs to the caller's transaction.
