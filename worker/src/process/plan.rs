@@ -12,6 +12,9 @@ use std::time::{Duration, Instant};
 /// A look from the start may take one part in so many of the time.
 const SHARE: u32 = 20;
 
+/// The longest that a look from the start has to wait for.
+const LONGEST_WAIT: Duration = Duration::from_secs(10);
+
 /// How long a worker goes by names that it once looked up, while it finds work under them.
 const NAMES_AGE: Duration = Duration::from_secs(1);
 
@@ -106,27 +109,25 @@ impl Plan {
 
     /// Learns from a claim. True when another one is worth making at once.
     pub(super) fn claimed(&mut self, jobs: &[ClaimedJob], asked: u32, took: Duration, now: Instant) -> bool {
-        let full = jobs.len() >= asked as usize;
         if self.from_start {
-            // Not sooner than this, whatever the look found: the share is a promise about load.
-            self.start_allowed = now + took * SHARE;
+            // Not sooner than this, whatever the look found: the share is a promise about load. But a look that took long for
+            // another reason, a lock, a server that was away, must not keep lower keys waiting.
+            self.start_allowed = now + (took * SHARE).min(LONGEST_WAIT);
         }
-        if full {
-            for job in jobs {
-                let mark = Mark { priority: job.priority, job_id: job.job_id };
-                if !self.by_name {
-                    self.any_mark = if self.from_start { mark } else { self.any_mark.max(mark) };
-                } else {
-                    self.marks.insert(job.queue.clone(), mark);
-                }
+        for job in jobs {
+            let mark = Mark { priority: job.priority, job_id: job.job_id };
+            if !self.by_name {
+                self.any_mark = if self.from_start { mark } else { self.any_mark.max(mark) };
+            } else {
+                self.marks.insert(job.queue.clone(), mark);
             }
+        }
+        if jobs.len() >= asked as usize {
             return true;
         }
-        // Beyond the marks there is nothing left; what there may be lies before them.
-        let looked_everywhere = self.from_start;
-        self.any_mark = Mark::START;
-        self.marks.clear();
-        !looked_everywhere
+        // Beyond the marks there is nothing left; what there may be lies before them. They stay: where dead entries make a look from
+        // the start slow, an idle worker must not make one at each poll.
+        !self.from_start && now >= self.start_allowed
     }
 }
 
@@ -193,11 +194,27 @@ mod tests {
         let now = Instant::now();
         let mut plan = Plan::new(vec![Selector::All], QueueOrder::Listed, now);
         plan.selection(now, 0);
-        plan.claimed(&[job("a", 0, 7)], 1, Duration::from_secs(1), now);
+        plan.claimed(&[job("a", 0, 7)], 1, Duration::from_millis(1), now);
         plan.selection(now, 0);
-        assert!(plan.claimed(&[], 1, Duration::from_millis(1), now), "something may lie before the mark");
-        assert_eq!(mark_of(plan.selection(now, 0)), Mark::START);
-        assert!(!plan.claimed(&[], 1, Duration::from_millis(1), now));
+        let later = now + Duration::from_millis(20);
+        assert!(plan.claimed(&[], 1, Duration::from_millis(1), later), "something may lie before the mark");
+        assert_eq!(mark_of(plan.selection(later, 0)), Mark::START);
+        assert!(!plan.claimed(&[], 1, Duration::from_millis(1), later));
+    }
+
+    #[test]
+    fn an_idle_worker_looks_from_the_start_as_seldom_as_a_busy_one() {
+        let now = Instant::now();
+        let mut plan = Plan::new(vec![Selector::All], QueueOrder::Listed, now);
+        plan.selection(now, 0);
+        plan.claimed(&[job("a", 0, 7)], 2, Duration::from_millis(400), now);
+        let before = now + Duration::from_millis(7_900);
+        assert_eq!(mark_of(plan.selection(before, 0)), Mark { priority: 0, job_id: 7 });
+        assert!(!plan.claimed(&[], 2, Duration::from_millis(1), before));
+        let after = now + Duration::from_millis(8_000);
+        assert_eq!(mark_of(plan.selection(after, 0)), Mark::START);
+        plan.claimed(&[], 2, Duration::from_secs(60), after);
+        assert_eq!(mark_of(plan.selection(after + Duration::from_secs(10), 0)), Mark::START, "ten seconds at most");
     }
 
     #[test]
