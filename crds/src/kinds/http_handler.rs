@@ -124,11 +124,13 @@ impl HttpHandler {
 
 /// A URL of one of these schemes, without anything secret, that requests can go to.
 fn check_url(at: &Path, text: &str, schemes: &[&str], example: &str, found: &mut Violations) {
+    // What may hold a password is not repeated.
+    let shown = if text.contains('@') { "this".to_owned() } else { format!("`{text}`") };
     let problem = match Url::parse(text) {
-        Err(error) => Some(format!("`{text}` is not a URL ({error}): say {example}")),
+        Err(error) => Some(format!("{shown} is not a URL ({error}): say {example}")),
         Ok(url) if !schemes.contains(&url.scheme()) => {
             let (last, others) = schemes.split_last().unwrap_or((&"", &[]));
-            Some(format!("`{text}` has the scheme {}: use {} or {last}", url.scheme(), others.join(", ")))
+            Some(format!("{shown} has the scheme {}: use {} or {last}", url.scheme(), others.join(", ")))
         }
         Ok(url) if !url.username().is_empty() || url.password().is_some() => {
             Some("has a user name or password, which anyone who may read this would see: take it out".to_owned())

@@ -84,7 +84,7 @@ impl Claiming {
                 biased;
                 () = stop.requested() => return Ok(()),
                 () = stop.paused(true) => continue,
-                () = self.waited_too_long() => self.running.give_back().await,
+                () = self.waited_too_long() => self.give_back().await,
                 () = self.room() => {}
             }
             match self.poll(&stop).await {
@@ -94,7 +94,7 @@ impl Claiming {
                     tokio::select! {
                         () = stop.requested() => return Ok(()),
                         () = stop.paused(true) => {}
-                        () = self.waited_too_long() => self.running.give_back().await,
+                        () = self.waited_too_long() => self.give_back().await,
                         () = wake.notified() => self.plan.woken(),
                         () = tokio::time::sleep(self.config.polling_interval) => {}
                     }
@@ -159,6 +159,13 @@ impl Claiming {
             }
             tokio::time::sleep(patience).await;
         }
+    }
+
+    /// Gives back what waits, and claims nothing ahead until it is known again what jobs take: else the same jobs would be
+    /// claimed at once, and given back a moment later, for as long as none of the running ones ends.
+    async fn give_back(&mut self) {
+        self.pace.forget();
+        self.running.give_back().await;
     }
 
     async fn poll(&mut self, stop: &Stop) -> Result<Found, Error> {

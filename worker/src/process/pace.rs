@@ -36,6 +36,11 @@ impl Pace {
         (self.runs, self.busy) = (runs, busy);
     }
 
+    /// Forgets what jobs took: they take longer by now, and none has ended to say so.
+    pub(super) fn forget(&mut self) {
+        self.mean = None;
+    }
+
     /// How many jobs so many threads start within a blink; none before anything is known.
     pub(super) fn soon(&self, threads: u32) -> u32 {
         let Some(mean) = self.mean else { return 0 };
@@ -72,6 +77,16 @@ mod tests {
             pace.note(runs, busy);
         }
         assert_eq!(pace.soon(3), 0);
+    }
+
+    #[test]
+    fn once_forgotten_nothing_is_claimed_ahead_until_a_run_ends() {
+        let mut pace = after(1_000, Duration::from_micros(10));
+        pace.forget();
+        pace.note(1_000, Duration::from_millis(10));
+        assert_eq!(pace.soon(3), 0);
+        pace.note(1_001, Duration::from_millis(11));
+        assert_eq!(pace.soon(3), 60);
     }
 
     #[test]
