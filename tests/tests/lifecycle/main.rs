@@ -5,6 +5,7 @@
 //! minutes of silence: what is recovered sooner, was recovered by proof.
 
 mod clocks;
+mod commands;
 mod deaths;
 mod heartbeats;
 mod hooks;

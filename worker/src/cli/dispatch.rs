@@ -59,9 +59,10 @@ impl Dispatch {
         if self.file.is_empty() {
             return Ok(DispatcherSpec::default());
         }
-        manifests::one(&self.file, self.name.as_deref(), "Dispatcher", |spec| match spec {
+        let found = manifests::one(&self.file, self.name.as_deref(), "Dispatcher", |spec| match spec {
             Spec::Dispatcher(spec) => Some(spec),
             _ => None,
-        })
+        });
+        found.map(|(_, spec)| spec)
     }
 }

@@ -18,13 +18,13 @@ pub(super) fn read(paths: &[PathBuf]) -> Result<Vec<Manifest>, Exit> {
     if problems.is_empty() { Ok(manifests) } else { Err(Exit::Problems(problems)) }
 }
 
-/// The one manifest of a kind that the files have, or, where they have several, the one of the wanted name.
+/// The one manifest of a kind that the files have, or, where they have several, the one of the wanted name; with its full name.
 pub(super) fn one<S>(
     paths: &[PathBuf],
     wanted: Option<&str>,
     kind: &str,
     pick: impl Fn(Spec) -> Option<S>,
-) -> Result<S, Exit> {
+) -> Result<(String, S), Exit> {
     let mut found: Vec<(String, Metadata, S)> = Vec::new();
     for manifest in read(paths)? {
         let name = full_name(&manifest.metadata);
@@ -35,7 +35,7 @@ pub(super) fn one<S>(
         found.retain(|(name, metadata, _)| name == wanted || metadata.name == wanted);
     }
     match (found.pop(), found.is_empty(), wanted) {
-        (Some((.., spec)), true, _) => Ok(spec),
+        (Some((name, _, spec)), true, _) => Ok((name, spec)),
         (Some(_), false, _) => {
             Err(Exit::Usage(format!("the files have several {kind}s: choose one with --name ({names})")))
         }

@@ -5,6 +5,7 @@
 
 mod batches;
 mod check;
+mod classes;
 mod clear;
 mod completions;
 mod database;
@@ -92,6 +93,7 @@ enum Command {
     Processes(processes::Processes),
     Batches(batches::Batches),
     Limits(limits::Limits),
+    Classes(classes::Classes),
     Recurring(recurring::Recurring),
     Check(check::Check),
     Schedule(schedule::Schedules),
@@ -114,6 +116,7 @@ pub fn main() -> ExitCode {
         Command::Processes(command) => command.run(&cli.global),
         Command::Batches(command) => command.run(&cli.global),
         Command::Limits(command) => command.run(&cli.global),
+        Command::Classes(command) => command.run(&cli.global),
         Command::Recurring(command) => command.run(&cli.global),
         Command::Check(command) => command.run(&cli.global),
         Command::Schedule(command) => command.run(&cli.global),

@@ -1,11 +1,6 @@
 //! What a manifest may say and this program doesn't act on yet: said aloud, instead of left to be found out.
 
-use gritstone_crds::{DispatcherSpec, QueueWorkerSpec};
-
-/// Logs a warning for each field of a worker that has no effect.
-pub(super) fn warn(spec: &QueueWorkerSpec) {
-    say([("classDefaults", !spec.class_defaults.is_empty()), ("allowCommands", spec.allow_commands)]);
-}
+use gritstone_crds::DispatcherSpec;
 
 /// Logs a warning for each field of a dispatcher that has no effect.
 pub(super) fn warn_of_dispatcher(spec: &DispatcherSpec) {

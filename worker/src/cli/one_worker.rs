@@ -16,6 +16,10 @@ pub(super) struct OneWorker {
     /// Jobs at a time in the one worker
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(i32).range(1..=1_000))]
     threads: i32,
+    /// Run jobs of class Command too, whose argument is a text for the shell: whoever can write to the database can then run
+    /// anything here
+    #[arg(long)]
+    allow_commands: bool,
 }
 
 /// Solid Queue's `shutdown_timeout`.
@@ -26,6 +30,7 @@ impl OneWorker {
     pub(super) fn spec(&self, drain_timeout: Duration) -> Result<QueueWorkerSpec, Exit> {
         Ok(QueueWorkerSpec {
             handler: self.handler.spec()?,
+            allow_commands: self.allow_commands,
             threads: self.threads,
             queues: self.queues.clone(),
             drain_timeout,
@@ -38,6 +43,7 @@ impl OneWorker {
         let queues: Vec<String> = self.queues.as_slice().iter().map(ToString::to_string).collect();
         let mut arguments: Vec<OsString> =
             vec![format!("--queues={}", queues.join(",")).into(), format!("--threads={}", self.threads).into()];
+        arguments.extend(self.allow_commands.then(|| "--allow-commands".into()));
         let handlers = [
             ("--command", &self.handler.command),
             ("--process", &self.handler.process),

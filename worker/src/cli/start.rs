@@ -20,7 +20,7 @@ Examples:
   gritstone start -f manifests/ --mode fork --pidfile gritstone.pid")]
 pub(super) struct Start {
     /// Manifests: a file, or a folder of .yaml, .yml and .json files; may be repeated
-    #[arg(short, long, value_name = "FILE|DIR", conflicts_with_all = ["command", "process", "http", "queues", "threads"])]
+    #[arg(short, long, value_name = "FILE|DIR", conflicts_with_all = ["command", "process", "http", "queues", "threads", "allow_commands"])]
     file: Vec<PathBuf>,
     #[command(flatten)]
     worker: OneWorker,
@@ -72,10 +72,6 @@ impl Start {
         database::address(global)?;
         // Before the pidfile: its lock belongs to an open file, which would be closed.
         title::set(&format!("gritstone supervisor of {}", crew.names()), global);
-        for (name, spec) in &crew.workers {
-            let _worker = tracing::info_span!("worker", name).entered();
-            not_yet::warn(spec);
-        }
         for (name, spec) in &crew.dispatchers {
             let _dispatcher = tracing::info_span!("dispatcher", name).entered();
             not_yet::warn_of_dispatcher(spec);
@@ -118,7 +114,8 @@ impl Start {
             for (name, spec) in &crew.workers {
                 for _ in 0..spec.replicas {
                     supervisor = match self.mode {
-                        Mode::Async => in_process(supervisor, spec.clone()),
+                        Mode::Async if self.file.is_empty() => in_process(supervisor, "", spec.clone()),
+                        Mode::Async => in_process(supervisor, name, spec.clone()),
                         Mode::Fork => supervisor.child(self.child(global, "work", name)?),
                     };
                 }
@@ -193,7 +190,7 @@ impl Start {
     }
 }
 
-fn in_process(supervisor: Supervisor, spec: QueueWorkerSpec) -> Supervisor {
-    let config = WorkerConfig::from(&spec);
+fn in_process(supervisor: Supervisor, name: &str, spec: QueueWorkerSpec) -> Supervisor {
+    let config = WorkerConfig { name: name.to_owned(), ..WorkerConfig::from(&spec) };
     supervisor.try_worker(config, move || handler::build(&spec))
 }

@@ -2,8 +2,8 @@
 
 use super::exit::Exit;
 use super::one_worker::{OneWorker, SHUTDOWN_TIMEOUT};
-use super::{Global, database, handler, manifests, not_yet, runtime, signals, title};
-use crate::process::{Stop, Worker, follow_parent, supervisor_id};
+use super::{Global, database, handler, manifests, runtime, signals, title};
+use crate::process::{Stop, Worker, WorkerConfig, follow_parent, supervisor_id};
 use gritstone_crds::{Duration, QueueWorkerSpec, Spec};
 use std::path::PathBuf;
 
@@ -18,7 +18,7 @@ Examples:
   gritstone work --process 'python3 worker.py' --queues 'urgent,mail*' --threads 10")]
 pub(super) struct Work {
     /// Manifests with a QueueWorker
-    #[arg(short, long, value_name = "FILE|DIR", conflicts_with_all = ["command", "process", "http", "queues", "threads", "shutdown_timeout"])]
+    #[arg(short, long, value_name = "FILE|DIR", conflicts_with_all = ["command", "process", "http", "queues", "threads", "allow_commands", "shutdown_timeout"])]
     file: Vec<PathBuf>,
     /// Which QueueWorker, where there are several
     #[arg(long, requires = "file")]
@@ -32,15 +32,11 @@ pub(super) struct Work {
 
 impl Work {
     pub(super) fn run(self, global: &Global) -> Result<(), Exit> {
-        let spec = self.spec()?;
+        let (name, spec) = self.spec()?;
         let url = database::address(global)?;
         database::refuse_missing_file(&url).map_err(|exit| exit.during("starting a worker", &url))?;
         let queues: Vec<String> = spec.queues.as_slice().iter().map(ToString::to_string).collect();
         title::set(&format!("gritstone worker {}", queues.join(",")), global);
-        // A supervisor has said it already.
-        if supervisor_id().is_none() {
-            not_yet::warn(&spec);
-        }
         runtime::block_on(async {
             let handler = handler::build(&spec)?;
             let store = database::open(global).await?;
@@ -49,16 +45,17 @@ impl Work {
             follow_parent(&stop);
             title::count_jobs(&stop);
             if database::wait_until_usable(&store, &stop).await? {
-                let worker = Worker::new(store, (&spec).into(), handler).supervised_by(supervisor_id());
+                let config = WorkerConfig { name, ..WorkerConfig::from(&spec) };
+                let worker = Worker::new(store, config, handler).supervised_by(supervisor_id());
                 worker.run(&stop).await.map_err(|hook| Exit::Refused(hook.to_string()))?;
             }
             Ok(())
         })
     }
 
-    fn spec(&self) -> Result<QueueWorkerSpec, Exit> {
+    fn spec(&self) -> Result<(String, QueueWorkerSpec), Exit> {
         if self.file.is_empty() {
-            return self.worker.spec(self.shutdown_timeout);
+            return Ok((String::new(), self.worker.spec(self.shutdown_timeout)?));
         }
         manifests::one(&self.file, self.name.as_deref(), "QueueWorker", |spec| match spec {
             Spec::QueueWorker(spec) => Some(*spec),

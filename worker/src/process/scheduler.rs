@@ -8,7 +8,7 @@ use super::agenda::Agenda;
 use super::heart;
 use super::hooks::Reporter;
 use super::link::{Link, in_time};
-use super::registration::{Application, Registration};
+use super::registration::{Application, Declared, Registration};
 use super::stop::Stop;
 use gritstone_store::{DueTask, Error, RanTask, ScheduleMark, Store};
 use jiff::{SignedDuration, Timestamp};
@@ -59,7 +59,7 @@ impl Scheduler {
                 supervisor_id: self.supervisor_id,
                 metadata: metadata(&course.agenda.keys()),
                 max_interruptions: 0,
-                limits: Vec::new(),
+                declared: Declared::default(),
                 reporter: Reporter::default(),
             };
             let Some(registration) = application.register(&self.store, stop).await else { return };
@@ -243,9 +243,9 @@ impl Course {
         for (run, ran) in due.iter().zip(ran) {
             let DueTask { key: task, run_at: at, .. } = run;
             match ran {
-                RanTask::Enqueued { job, queue } => {
+                RanTask::Enqueued(job) => {
                     tracing::info!(task, %at, job_id = job.job_id, active_job_id = job.id, "enqueue_recurring_task");
-                    queues.insert(queue);
+                    queues.insert(job.queue);
                 }
                 RanTask::Already => tracing::debug!(task, %at, skipped = true, "enqueue_recurring_task"),
                 RanTask::Unreadable(fault) => {
