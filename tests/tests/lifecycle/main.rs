@@ -12,6 +12,7 @@ mod interruptions;
 mod pausing;
 mod pidfiles;
 mod recurring;
+mod recycling;
 mod starting;
 mod stopping;
 
