@@ -1,10 +1,9 @@
 //! Whether a worker's memory stays what it is over many jobs.
 
-use crate::drain::{LEFT, drain_with_worker};
+use crate::drain::{all_written, drain_with_worker};
 use crate::server::Bench;
 use anyhow::{Context as _, Result};
 use gritstone::store::Selector;
-use sqlx::Connection as _;
 use std::cell::RefCell;
 use std::time::Duration;
 
@@ -36,11 +35,7 @@ impl Memory {
         };
         let url = queue.url.clone();
         let draining = drain_with_worker(&queue.store, self.threads, vec![Selector::All], self.jobs, || async move {
-            let mut connection = sqlx::PgConnection::connect(&url).await?;
-            while sqlx::query(LEFT).fetch_optional(&mut connection).await?.is_some() {
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-            Ok(())
+            all_written(&url, 0).await
         });
         let took = tokio::select! {
             took = draining => took?,

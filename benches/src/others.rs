@@ -114,9 +114,15 @@ impl Place {
 
 impl Others {
     pub(crate) async fn run(&self) -> Result<()> {
+        // What a server of production has: tests' own have a 64 MB cache, which a million jobs don't fit into.
+        let options = ServerOptions::durable().with("innodb_buffer_pool_size", "1G");
         let server = match self.database {
-            Database::Mariadb => Some(PrivateServer::start(Server::MariaDb, ServerOptions::durable()).await?),
-            Database::Mysql => Some(PrivateServer::start(Server::MySql, ServerOptions::durable()).await?),
+            Database::Mariadb => {
+                Some(PrivateServer::start(Server::MariaDb, options.with("innodb_log_file_size", "1G")).await?)
+            }
+            Database::Mysql => {
+                Some(PrivateServer::start(Server::MySql, options.with("innodb_redo_log_capacity", "1G")).await?)
+            }
             Database::Sqlite => None,
         };
         let mut place = Place { server, folder: tempfile::tempdir_in(".")?, made: 0 };
