@@ -13,6 +13,7 @@ mod interruptions;
 mod pausing;
 mod pidfiles;
 mod recurring;
+mod recycling;
 mod starting;
 mod stopping;
 
