@@ -3,7 +3,10 @@
 use crate::figures::print_pairs;
 use crate::server::{Bench, Queue};
 use anyhow::Result;
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
 use gritstone::execute::native::{JobContext, Native, Stop as JobStop};
+use gritstone::execute::{Context, Handler, Job, Report};
 use gritstone::process::{Stop, Worker, WorkerConfig};
 use gritstone::store::{Selector, Store};
 use sqlx::{Connection as _, Executor as _};
@@ -130,14 +133,14 @@ impl Drain {
             return self.rounds(queue, queues).await;
         }
         let url = queue.url.clone();
-        drain_with_worker(&queue.store, self.threads, queues, self.jobs, || async move { all_written(&url, 0).await })
+        drain_with_worker(&queue.store, self.threads, queues, Arc::new(no_op()), self.jobs, || all_written(&url, 0))
             .await
     }
 
     /// One worker, round after round, until the transaction that was opened elsewhere has been open for long enough; what the last
     /// one took. Claims are paused while the queue is filled.
     async fn rounds(&self, queue: &Queue, queues: Vec<Selector>) -> Result<Duration> {
-        let (worker, ran) = worker_of_nothing(&queue.store, self.threads, queues);
+        let (worker, ran) = worker_of(&queue.store, self.threads, queues, Arc::new(no_op()));
         let stop = Stop::new();
         let rounds = async {
             let held_since = Instant::now();
@@ -181,31 +184,65 @@ pub(crate) async fn all_written(url: &str, after: i64) -> Result<()> {
     Ok(())
 }
 
-/// A worker whose handler does nothing, and how many jobs it has run.
-fn worker_of_nothing(store: &Store, threads: u32, queues: Vec<Selector>) -> (Worker, Arc<AtomicU64>) {
-    let ran = Arc::new(AtomicU64::new(0));
-    let counter = Arc::clone(&ran);
-    let native = Native::new().on("Hello", move |_: Vec<serde_json::Value>, _: JobContext| {
-        counter.fetch_add(1, Ordering::Relaxed);
-        async { Ok::<(), JobStop>(()) }
-    });
-    let config = WorkerConfig { threads, queues, ..WorkerConfig::default() };
-    (Worker::new(store.clone(), config, Arc::new(native)), ran)
+/// A handler that does nothing.
+pub(crate) fn no_op() -> Native {
+    Native::new().on("Hello", |_: Vec<serde_json::Value>, _: JobContext| async { Ok::<(), JobStop>(()) })
 }
 
-/// Runs a worker with a handler that does nothing until it has run all jobs and `drained` says that they are written; the time
+/// A worker with this handler, and how many jobs it has run.
+fn worker_of(
+    store: &Store,
+    threads: u32,
+    queues: Vec<Selector>,
+    handler: Arc<dyn Handler>,
+) -> (Worker, Arc<AtomicU64>) {
+    let ran = Arc::new(AtomicU64::new(0));
+    let counted = Counted { handler, ran: Arc::clone(&ran) };
+    let config = WorkerConfig { threads, queues, ..WorkerConfig::default() };
+    (Worker::new(store.clone(), config, Arc::new(counted)), ran)
+}
+
+/// A handler whose runs are counted.
+struct Counted {
+    handler: Arc<dyn Handler>,
+    ran: Arc<AtomicU64>,
+}
+
+impl Handler for Counted {
+    fn run(&self, job: Arc<Job>, context: Context) -> BoxFuture<'_, Report> {
+        let run = self.handler.run(job, context);
+        Box::pin(run.inspect(|_| {
+            self.ran.fetch_add(1, Ordering::Relaxed);
+        }))
+    }
+
+    fn classes(&self) -> Option<Vec<String>> {
+        self.handler.classes()
+    }
+
+    fn ready(&self) -> BoxFuture<'_, ()> {
+        self.handler.ready()
+    }
+
+    fn shutdown(&self) -> BoxFuture<'_, ()> {
+        self.handler.shutdown()
+    }
+}
+
+/// Runs a worker with this handler until it has run all jobs and `drained` says that they are written; the time
 /// that took. The database is asked only at the end: a look at a table full of dead rows is not free.
 pub(crate) async fn drain_with_worker<F>(
     store: &Store,
     threads: u32,
     queues: Vec<Selector>,
+    handler: Arc<dyn Handler>,
     jobs: u64,
     drained: impl FnOnce() -> F,
 ) -> Result<Duration>
 where
     F: Future<Output = Result<()>>,
 {
-    let (worker, ran) = worker_of_nothing(store, threads, queues);
+    let (worker, ran) = worker_of(store, threads, queues, handler);
     let stop = Stop::new();
     let began = Instant::now();
     let watch = async {

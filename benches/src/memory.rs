@@ -1,10 +1,11 @@
 //! Whether a worker's memory stays what it is over many jobs.
 
-use crate::drain::{all_written, drain_with_worker};
+use crate::drain::{all_written, drain_with_worker, no_op};
 use crate::server::Bench;
 use anyhow::{Context as _, Result};
 use gritstone::store::Selector;
 use std::cell::RefCell;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Drains many jobs in a worker inside this process, and reads its memory all the while.
@@ -34,9 +35,14 @@ impl Memory {
             }
         };
         let url = queue.url.clone();
-        let draining = drain_with_worker(&queue.store, self.threads, vec![Selector::All], self.jobs, || async move {
-            all_written(&url, 0).await
-        });
+        let draining = drain_with_worker(
+            &queue.store,
+            self.threads,
+            vec![Selector::All],
+            Arc::new(no_op()),
+            self.jobs,
+            || async move { all_written(&url, 0).await },
+        );
         let took = tokio::select! {
             took = draining => took?,
             error = sampling => return Err(error),

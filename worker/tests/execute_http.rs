@@ -25,9 +25,7 @@ fn main() -> ExitCode {
             a_job_that_goes_on_calls_back,
             a_job_that_goes_on_and_must_stop_is_told_so,
             a_job_that_goes_on_in_silence_is_given_up,
-            a_connection_that_breaks_costs_an_attempt,
             a_server_that_is_silent_is_given_up,
-            a_job_past_its_deadline_is_given_up,
             a_body_without_end_takes_no_memory_and_ends,
             what_a_failing_response_says_is_cut_off,
             what_is_no_http_is_a_wrong_reply,
@@ -181,25 +179,11 @@ async fn a_job_that_goes_on_in_silence_is_given_up() {
     assert_eq!(error.exception_class(), class::HANDLER_TIMEOUT);
 }
 
-async fn a_connection_that_breaks_costs_an_attempt() {
-    let server = Server::start();
-    let error = error(run(&server.handler(), sample(json!(["break off"]))).await);
-    assert_eq!(error.exception_class(), class::HANDLER_CRASHED);
-}
-
 async fn a_server_that_is_silent_is_given_up() {
     let server = Server::start();
     let handler = HttpHandler::new(Settings { timeout: SHORT, ..server.settings() }).unwrap();
     let error = error(run(&handler, sample(json!(["silent", 1000]))).await);
     assert_eq!(error.exception_class(), class::HANDLER_TIMEOUT);
-}
-
-async fn a_job_past_its_deadline_is_given_up() {
-    let server = Server::start();
-    for how in [json!(["silent", 1000]), json!(["lines"])] {
-        let job = Job { deadline: due_in(SHORT), ..sample(how) };
-        assert_eq!(error(run(&server.handler(), job).await).exception_class(), class::JOB_TIMEOUT);
-    }
 }
 
 async fn a_body_without_end_takes_no_memory_and_ends() {

@@ -2,7 +2,9 @@
 
 mod commands;
 mod database;
+mod handlers;
 mod http;
 mod server;
+mod started;
 mod typed;
 mod values;
