@@ -23,6 +23,7 @@ mod retry;
 mod schedule;
 mod selector;
 mod settings;
+mod unserved;
 
 pub use batches::{BatchCallbacks, BatchRef, BatchState, NewBatch};
 pub use claim::{Ahead, Claim, Claimed, Commands, Mark, Selection};
@@ -45,3 +46,4 @@ pub use retry::Retried;
 pub use schedule::Dispatched;
 pub use selector::{COMMANDS_QUEUE, RAILS_COMMANDS, Selector};
 pub use settings::Settings;
+pub use unserved::{UnservedJobs, UnservedReason};

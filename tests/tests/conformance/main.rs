@@ -32,3 +32,4 @@ mod retry;
 mod schedule;
 mod schema;
 mod schema_adoption;
+mod unserved;
