@@ -162,8 +162,16 @@ impl Session<'_> {
         }
         let read = match self.is_borrowed() {
             // The savepoint keeps an error from spoiling the caller's transaction.
-            true => transaction!(self, self.declared_classes().await)?,
-            false => self.declared_classes().await?,
+            true => transaction!(self, self.declared_classes().await),
+            false => self.declared_classes().await,
+        };
+        let read = match read {
+            // Whoever enqueues may be upgraded before the tables are; nobody has declared anything then.
+            Err(Error::Schema(missing)) => {
+                tracing::debug!(missing, "there are no defaults of classes");
+                Vec::new()
+            }
+            read => read?,
         };
         let classes = read.into_iter().map(|row| (row.defaults.class.clone(), row.defaults)).collect();
         let classes = Arc::new(classes);

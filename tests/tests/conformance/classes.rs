@@ -16,6 +16,7 @@ conformance!(
     recurring_tasks_and_callbacks_go_by_them,
     declaring_again_changes_and_drops,
     the_last_to_declare_is_right_and_hears_of_the_other,
+    many_may_declare_at_once,
     what_is_forgotten_holds_no_more,
     others_see_a_change_after_a_moment,
     a_key_that_can_not_be_read_refuses_the_job,
@@ -138,6 +139,26 @@ async fn the_last_to_declare_is_right_and_hears_of_the_other(db: Db) {
     assert_eq!(enqueued[0].queue, "post");
     db.store.declare_classes("other", &[]).await.unwrap();
     assert!(db.session().await.declared_classes().await.unwrap().is_empty());
+}
+
+/// As the workers of one manifest do, or of several, when all are started together.
+async fn many_may_declare_at_once(db: Db) {
+    let mut tasks = tokio::task::JoinSet::new();
+    for n in 0..8 {
+        let store = db.store.clone();
+        tasks.spawn(async move {
+            let declarer = ["crew", "other"][n % 2];
+            let classes = [mail(), accounts(), ClassDefaults::new(declarer).priority(1)];
+            let mut session = store.connect().await.unwrap();
+            session.declare_limit_of(declarer, "accounts", Limit::default()).await.unwrap();
+            session.declare_classes(declarer, &classes).await.unwrap();
+        });
+    }
+    tasks.join_all().await;
+    let classes = db.session().await.declared_classes().await.unwrap();
+    let mut names: Vec<String> = classes.into_iter().map(|class| class.defaults.class).collect();
+    names.sort();
+    assert_eq!(names, ["Mail", "Sync", "crew", "other"]);
 }
 
 async fn what_is_forgotten_holds_no_more(db: Db) {

@@ -112,7 +112,8 @@ async fn a_recurring_command_runs(engine: Engine) {
 
 async fn exit_codes_say_how_a_command_ended(engine: Engine) {
     let site = Site::new(engine, &Crew::default()).await;
-    let texts = ["exit 0", "echo sorry >&2; exit 65", "exit 3", "exit 75", r#"echo '{"outcome": "fail"}'"#];
+    let env = format!("env > '{}'", site.folder().join("env").display());
+    let texts = [env.as_str(), "echo sorry >&2; exit 65", "exit 3", "exit 75", r#"echo '{"outcome": "fail"}'"#];
     let enqueued = site.store.enqueue(&texts.map(|text| command(text.into()))).await.unwrap();
     let _running = site.run(&["start", "--allow-commands"]);
     let expected = [JobState::Finished, JobState::Failed, JobState::Failed, JobState::Scheduled, JobState::Failed];
@@ -120,6 +121,8 @@ async fn exit_codes_say_how_a_command_ended(engine: Engine) {
         until("the command has ended", async || state(&site, enqueued.job_id).await.filter(|state| *state == expected))
             .await;
     }
+    let env = std::fs::read_to_string(site.folder().join("env")).unwrap();
+    assert!(env.contains("PATH=") && !env.contains("DATABASE_URL"), "the way into the queue is not handed on");
     let job = site.store.session().await.unwrap().job(&enqueued[1].id).await.unwrap().unwrap();
     let error = job.error.unwrap();
     assert_eq!(error.exception_class, "Gritstone::HandlerExit");

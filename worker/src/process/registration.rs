@@ -39,7 +39,7 @@ pub(super) struct Application {
 /// What a worker declares, for itself and for others.
 #[derive(Clone, Default)]
 pub(super) struct Declared {
-    /// As whom: its manifest's name, if it has one.
+    /// As whom: its manifest's name; empty without one.
     pub(super) by: String,
     /// Limits, by group.
     pub(super) limits: Vec<(String, Limit)>,
@@ -50,7 +50,10 @@ pub(super) struct Declared {
 impl Declared {
     async fn write(&self, session: &mut Session<'_>) -> Result<(), Error> {
         for (group, limit) in &self.limits {
-            in_time(session.declare_limit_of(&self.by, group, *limit)).await?;
+            match self.by.as_str() {
+                "" => in_time(session.declare_limit(group, *limit)).await?,
+                manifest => in_time(session.declare_limit_of(manifest, group, *limit)).await?,
+            }
         }
         if self.by.is_empty() && self.classes.is_empty() {
             return Ok(());
