@@ -3,6 +3,7 @@
 use super::started::Started;
 use crate::support::Home;
 use gritstone_store::JobState;
+use gritstone_tests::rig::until;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
@@ -87,6 +88,26 @@ async fn an_endpoint_that_hangs_up() {
     let error = started.failure().await;
     assert_eq!(error.exception_class, "Gritstone::HandlerCrashed");
     assert!(error.message.starts_with("the handler closed the connection before it answered"), "{error:?}");
+}
+
+#[tokio::test]
+async fn an_endpoint_that_closes_an_idle_connection() {
+    // Takes one job on each connection, and hangs up when the next one comes.
+    let address = server(|stream| {
+        stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")?;
+        stream.read(&mut [0; 4096])?;
+        stream.shutdown(std::net::Shutdown::Both)
+    });
+    let home = Home::new();
+    home.enqueue("A", 3);
+    let started = Started::handler(home, &format!("{{http: {{url: \"http://{address}/jobs\"}}}}"), "");
+    started.says("the handler closed an idle connection just as the job was sent").await;
+    let mut interruptions = 0;
+    for job in 1..=3 {
+        let done = async || started.home.job(job).await.filter(|job| job.state == JobState::Finished);
+        interruptions += until("the job is done", done).await.interruptions;
+    }
+    assert!(interruptions > 0);
 }
 
 /// Bytes are no sign of life: lines of the protocol are.
