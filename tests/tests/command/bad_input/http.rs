@@ -183,6 +183,13 @@ async fn an_endpoint_that_speaks_no_tls() {
     assert_eq!(started.home.state(1).await, Some(JobState::Ready));
 }
 
+#[tokio::test]
+async fn an_endpoint_that_never_shakes_hands() {
+    let started = Started::with(&["--http", &format!("https://{}/jobs", saying(""))]);
+    started.says("accepted no connection within 5s").await;
+    assert_eq!(started.home.state(1).await, Some(JobState::Ready));
+}
+
 /// A server that speaks TLS; ends with its value.
 struct TlsServer(Child, u16);
 
