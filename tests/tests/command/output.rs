@@ -5,7 +5,7 @@ use std::io::{BufRead as _, BufReader};
 use std::process::Stdio;
 
 /// Every subcommand.
-pub const SUBCOMMANDS: [&[&str]; 27] = [
+pub const SUBCOMMANDS: [&[&str]; 28] = [
     &["start"],
     &["work"],
     &["dispatch"],
@@ -32,6 +32,7 @@ pub const SUBCOMMANDS: [&[&str]; 27] = [
     &["recurring", "suspend"],
     &["recurring", "resume"],
     &["check"],
+    &["convert"],
     &["clear"],
 ];
 

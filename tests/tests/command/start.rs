@@ -8,14 +8,14 @@ use nix::unistd::Pid;
 use std::process::{Child, Command, Stdio};
 
 /// A process that stops with its test.
-struct Running(Child);
+pub struct Running(Child);
 
 impl Running {
-    fn start(mut command: Command) -> Running {
+    pub fn start(mut command: Command) -> Running {
         Running(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap())
     }
 
-    fn stop(mut self) -> Option<i32> {
+    pub fn stop(mut self) -> Option<i32> {
         kill(Pid::from_raw(self.0.id() as i32), Signal::SIGTERM).unwrap();
         self.0.wait().unwrap().code()
     }

@@ -9,7 +9,10 @@ pub(super) fn warn(spec: &QueueWorkerSpec) {
 
 /// Logs a warning for each field of a dispatcher that has no effect.
 pub(super) fn warn_of_dispatcher(spec: &DispatcherSpec) {
-    say([("scheduler.hooks", !spec.scheduler.hooks.is_empty())]);
+    say([
+        ("scheduler.hooks", !spec.scheduler.hooks.is_empty()),
+        ("scheduler.dynamicTasks", spec.scheduler.dynamic_tasks),
+    ]);
 }
 
 fn say<const N: usize>(fields: [(&str, bool); N]) {

@@ -4,49 +4,47 @@ use super::database::Patience;
 use super::exit::Exit;
 use super::manifests;
 use crate::process::{Stop, recurring_task};
-use gritstone_crds::Spec;
+use gritstone_crds::{Kind, Manifest, Spec};
 use gritstone_store::{Error, NewTask, ReplacedTasks, Store};
-use std::path::{Component, Path, PathBuf};
+use std::path::PathBuf;
 
-/// A file or folder of manifests, and its tasks.
+/// A file or folder, and its tasks. One without tasks counts too: it may have had some before.
 pub(super) struct Source {
-    /// Its absolute path, under which the database knows whose the tasks are.
+    /// Its absolute path, or another name, under which the database knows whose the tasks are.
     owner: String,
     tasks: Vec<NewTask>,
 }
 
-/// What each of these paths has. One without tasks counts too: it may have had some before.
-pub(super) fn sources(paths: &[PathBuf]) -> Result<Vec<Source>, Exit> {
-    paths.iter().map(source).collect()
+impl Source {
+    /// What manifests have.
+    pub(super) fn of_manifests(path: &PathBuf) -> Result<Self, Exit> {
+        let manifests = manifests::read(std::slice::from_ref(path))?;
+        for manifest in manifests.iter().filter(|manifest| manifest.kind() == Kind::CronSchedule) {
+            let (name, place) = (manifests::full_name(&manifest.metadata), manifest.source.to_string());
+            tracing::warn!(
+                name,
+                place,
+                "a CronSchedule is the operator's own; this one is left out: write a RecurringTask"
+            );
+        }
+        Ok(Source { owner: manifests::absolute(path)?, tasks: tasks(&manifests)? })
+    }
+
+    /// What a Rails application's `recurring.yml` has: its rows are as Rails' own scheduler writes them.
+    pub(super) fn of_rails(owner: &str, manifests: &[Manifest]) -> Result<Self, Exit> {
+        Ok(Source { owner: owner.to_owned(), tasks: tasks(manifests)? })
+    }
 }
 
-fn source(path: &PathBuf) -> Result<Source, Exit> {
+fn tasks(manifests: &[Manifest]) -> Result<Vec<NewTask>, Exit> {
     let mut tasks = Vec::new();
-    for manifest in manifests::read(std::slice::from_ref(path))? {
-        match &manifest.spec {
-            Spec::RecurringTask(spec) => {
-                let task = recurring_task(&manifest.metadata, spec);
-                tasks.push(task.map_err(|error| Exit::Refused(format!("{}: {error}", manifest.source)))?);
-            }
-            Spec::CronSchedule(_) => {
-                let (name, place) = (manifests::full_name(&manifest.metadata), manifest.source.to_string());
-                tracing::warn!(
-                    name,
-                    place,
-                    "a CronSchedule is the operator's own; this one is left out: write a RecurringTask"
-                );
-            }
-            Spec::QueueWorker(_) | Spec::Dispatcher(_) => {}
+    for manifest in manifests {
+        if let Spec::RecurringTask(spec) = &manifest.spec {
+            let task = recurring_task(&manifest.metadata, spec);
+            tasks.push(task.map_err(|error| Exit::Refused(format!("{}: {error}", manifest.source)))?);
         }
     }
-    Ok(Source { owner: owner(path)?, tasks })
-}
-
-/// Not with links followed: they may lead elsewhere after each update, as those of a mounted ConfigMap do.
-fn owner(path: &Path) -> Result<String, Exit> {
-    let absolute = std::path::absolute(path)?;
-    let plain: PathBuf = absolute.components().filter(|part| *part != Component::CurDir).collect();
-    Ok(plain.to_string_lossy().into_owned())
+    Ok(tasks)
 }
 
 /// True when there is a task in them.

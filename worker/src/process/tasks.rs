@@ -29,6 +29,7 @@ pub fn recurring_task(metadata: &Metadata, spec: &RecurringTaskSpec) -> Result<N
         // The store refuses a task without a class.
         None => NewTask::new(key, schedule, ""),
     };
+    task.description.clone_from(&spec.description);
     task.missed_runs = missed_runs(spec.missed_runs);
     task.suspended = spec.suspend;
     Ok(task)
