@@ -3,7 +3,8 @@
 use super::start::Running;
 use super::support::{Home, Ran};
 use gritstone_store::JobState;
-use gritstone_tests::rig::until;
+use gritstone_tests::rig::{Sql, until};
+use gritstone_tests::servers::Engine;
 use serde_json::json;
 
 const QUEUE: &str = "\
@@ -79,6 +80,37 @@ async fn a_rails_folder_is_started_as_it_is_and_its_tasks_are_run() {
     let tasks = home.run(&["recurring", "list", "--json"]).ok().json();
     let keys: Vec<_> = tasks["tasks"].as_array().unwrap().iter().map(|task| task["key"].clone()).collect();
     assert_eq!(keys, ["tick"], "Ruby is left to Rails");
+}
+
+#[tokio::test]
+async fn tasks_are_the_rows_that_rails_scheduler_wrote_and_can_be_given_back() {
+    let home = home();
+    home.run(&["migrate"]).ok();
+    let mut sql = Sql::connect(Engine::Sqlite, home.url()).await.unwrap();
+    sql.run(
+        "insert into solid_queue_recurring_tasks (key, schedule, class_name, command, static, created_at, updated_at) values \
+         ('tick', 'every minute', 'Tick', null, 1, '2026-01-01', '2026-01-01'), \
+         ('clean', 'every hour', null, 'Cart.expired.delete_all', 1, '2026-01-01', '2026-01-01'), \
+         ('other', 'every hour', 'Other', null, 1, '2026-01-01', '2026-01-01')",
+    )
+    .await
+    .unwrap();
+    home.write("config/recurring.yml", &RECURRING.replace("every second", "at 5am every day"));
+    let arguments = ["start", "--rails", "--environment", "production", "--time-zone", "Asia/Seoul", "--command", "a"];
+    let running = Running::start(home.command(&arguments));
+    let task = until("it has the task", async || {
+        let task = home.run(&["recurring", "show", "tick", "--json"]).json();
+        (task["standing"] == "ours").then_some(task)
+    })
+    .await;
+    let hour = &task["next_run_at"].as_str().unwrap()[10..];
+    assert_eq!((task["cron"].as_str(), hour), (Some("at 5am every day"), "T20:00:00Z"), "5am in Seoul");
+    assert!(task["owner"].as_str().unwrap().ends_with("/config/recurring.yml"), "{task}");
+    assert_eq!(running.stop(), Some(0));
+    let rows = "select key, schedule, arguments, static from solid_queue_recurring_tasks order by id";
+    let expected =
+        [["tick", "at 5am every day", "[1]", "1"], ["clean", "every hour", "", "1"], ["other", "every hour", "", "1"]];
+    assert_eq!(sql.rows(rows).await.unwrap(), expected);
 }
 
 #[test]

@@ -3,8 +3,8 @@
 use super::database::Patience;
 use super::exit::Exit;
 use super::manifests;
-use crate::process::{Stop, recurring_task};
-use gritstone_crds::{Kind, Manifest, Spec};
+use crate::process::{Stop, rails_task, recurring_task};
+use gritstone_crds::{Kind, Manifest, Metadata, RecurringTaskSpec, ScheduleError, Spec};
 use gritstone_store::{Error, NewTask, ReplacedTasks, Store};
 use std::path::PathBuf;
 
@@ -27,20 +27,23 @@ impl Source {
                 "a CronSchedule is the operator's own; this one is left out: write a RecurringTask"
             );
         }
-        Ok(Source { owner: manifests::absolute(path)?, tasks: tasks(&manifests)? })
+        Ok(Source { owner: manifests::absolute(path)?, tasks: tasks(&manifests, recurring_task)? })
     }
 
     /// What a Rails application's `recurring.yml` has: its rows are as Rails' own scheduler writes them.
     pub(super) fn of_rails(owner: &str, manifests: &[Manifest]) -> Result<Self, Exit> {
-        Ok(Source { owner: owner.to_owned(), tasks: tasks(manifests)? })
+        Ok(Source { owner: owner.to_owned(), tasks: tasks(manifests, rails_task)? })
     }
 }
 
-fn tasks(manifests: &[Manifest]) -> Result<Vec<NewTask>, Exit> {
+fn tasks(
+    manifests: &[Manifest],
+    make: impl Fn(&Metadata, &RecurringTaskSpec) -> Result<NewTask, ScheduleError>,
+) -> Result<Vec<NewTask>, Exit> {
     let mut tasks = Vec::new();
     for manifest in manifests {
         if let Spec::RecurringTask(spec) = &manifest.spec {
-            let task = recurring_task(&manifest.metadata, spec);
+            let task = make(&manifest.metadata, spec);
             tasks.push(task.map_err(|error| Exit::Refused(format!("{}: {error}", manifest.source)))?);
         }
     }

@@ -19,6 +19,7 @@ pub(super) struct Agenda {
 #[derive(Debug)]
 struct Planned {
     schedule: TaskSchedule,
+    time_zone: Option<String>,
     timetable: Timetable,
     missed_runs: MissedRuns,
     /// Runs up to this moment are over.
@@ -35,13 +36,14 @@ impl Agenda {
         let mut left_out = Vec::new();
         for task in tasks.into_iter().filter(TaskView::runs) {
             // Reading a schedule takes longer than all else that is done here.
-            let known = before.remove(&task.key).filter(|known| known.schedule == task.schedule);
-            let timetable = known.map_or_else(|| timetable(&task.schedule), |known| Ok(known.timetable));
+            let is_so = |known: &Planned| (&known.schedule, &known.time_zone) == (&task.schedule, &task.time_zone);
+            let known = before.remove(&task.key).filter(is_so);
+            let timetable = known.map_or_else(|| timetable(&task), |known| Ok(known.timetable));
             match timetable {
                 Ok(timetable) => {
-                    let (schedule, missed_runs) = (task.schedule, task.missed_runs);
                     let run_after = task.run_after.unwrap_or(now);
-                    let mut planned = Planned { schedule, timetable, missed_runs, run_after, next: None };
+                    let TaskView { schedule, time_zone, missed_runs, .. } = task;
+                    let mut planned = Planned { schedule, time_zone, timetable, missed_runs, run_after, next: None };
                     planned.next = planned.run(now);
                     self.order.extend(planned.next.map(|next| (next, task.key.clone())));
                     self.tasks.insert(task.key, planned);
@@ -112,7 +114,7 @@ impl Planned {
 /// When its schedule can't be read.
 pub(crate) fn next_run_of(task: &TaskView, now: Timestamp) -> Result<Option<Timestamp>, String> {
     let Some(run_after) = task.run_after.filter(|_| task.runs()) else { return Ok(None) };
-    Ok(next_run(&timetable(&task.schedule)?, run_after, now, task.missed_runs))
+    Ok(next_run(&timetable(task)?, run_after, now, task.missed_runs))
 }
 
 /// The next run to make, in the past or to come. None when there is none.
@@ -153,10 +155,10 @@ fn first_of_last(count: u32, timetable: &Timetable, after: Timestamp, until: Tim
     }
 }
 
-/// The timetable of a schedule as the database has it.
-fn timetable(schedule: &TaskSchedule) -> Result<Timetable, String> {
-    let read = match schedule {
-        TaskSchedule::Cron(cron) => Timetable::parse(cron, "UTC"),
+/// The timetable of a task as the database has it.
+fn timetable(task: &TaskView) -> Result<Timetable, String> {
+    let read = match &task.schedule {
+        TaskSchedule::Cron(cron) => Timetable::parse(cron, task.time_zone.as_deref().unwrap_or("UTC")),
         TaskSchedule::Every { every, offset } => {
             let [every, offset] = [every, offset].map(|duration| {
                 u64::try_from(duration.as_millis()).map(Duration::from_millis).map_err(|error| error.to_string())
@@ -244,6 +246,7 @@ mod tests {
             owner: "test".into(),
             standing: TaskStanding::Ours,
             schedule,
+            time_zone: None,
             class: Some("A".into()),
             command: None,
             arguments: None,
@@ -299,6 +302,17 @@ mod tests {
         let left_out = agenda.replace(vec![resting, task("odd", cron("whenever"), "09:00:00")], at("09:00:00"));
         assert_eq!((agenda.keys().len(), left_out[0].0.as_str()), (0, "odd"));
         assert!(left_out[0].1.starts_with("its schedule can't be read: "), "{left_out:?}");
+    }
+
+    #[test]
+    fn a_schedule_of_rails_is_read_in_the_time_zone_that_goes_with_it() {
+        let rails =
+            |zone: &str| TaskView { time_zone: Some(zone.into()), ..task("a", cron("every day at 9am"), "09:00:00") };
+        let mut agenda = Agenda::default();
+        for (zone, next) in [("Asia/Seoul", "2026-03-03T00:00:00Z"), ("UTC", "2026-03-03T09:00:00Z")] {
+            agenda.replace(vec![rails(zone)], at("09:00:00"));
+            assert_eq!(agenda.next(), Some(next.parse().unwrap()), "{zone}");
+        }
     }
 
     #[test]

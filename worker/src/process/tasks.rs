@@ -35,6 +35,19 @@ pub fn recurring_task(metadata: &Metadata, spec: &RecurringTaskSpec) -> Result<N
     Ok(task)
 }
 
+/// What Rails' `recurring.yml` describes: a static row, as Rails' own scheduler writes it, the schedule as the file has it.
+///
+/// # Errors
+/// When its schedule can't be read, which `validate` refuses.
+pub fn rails_task(metadata: &Metadata, spec: &RecurringTaskSpec) -> Result<NewTask, ScheduleError> {
+    let mut task = recurring_task(metadata, spec)?;
+    if let Schedule::Text(text) = &spec.schedule {
+        task.schedule = TaskSchedule::Cron(text.clone());
+        task.static_zone = Some(spec.time_zone.clone());
+    }
+    Ok(task)
+}
+
 fn missed_runs(missed_runs: kinds::MissedRuns) -> MissedRuns {
     match missed_runs.policy {
         MissedRunsPolicy::Skip => MissedRuns::Skip,
