@@ -3,7 +3,7 @@
 use super::exit::Exit;
 use super::plan::{Plan, need_database};
 use super::rails::RailsFiles;
-use super::{Global, database, migrate, not_yet, runtime, signals, tasks, title};
+use super::{Global, database, migrate, runtime, signals, tasks, title};
 use crate::process::{Dispatcher, DispatcherConfig, Stop, follow_parent, supervisor_id, write_settings};
 use gritstone_crds::{DispatcherSpec, QueueWorkerSpec, Spec};
 use std::path::PathBuf;
@@ -39,7 +39,6 @@ impl Dispatch {
         // A supervisor has said it already.
         if supervisor_id().is_none() {
             plan.iter().for_each(Plan::say);
-            not_yet::warn_of_dispatcher(&spec);
         }
         let tasks = plan.map(|plan| plan.tasks).unwrap_or_default();
         runtime::block_on(async {

@@ -87,10 +87,6 @@ impl Start {
             let _worker = tracing::info_span!("worker", name).entered();
             not_yet::warn(spec);
         }
-        for (name, spec) in &crew.dispatchers {
-            let _dispatcher = tracing::info_span!("dispatcher", name).entered();
-            not_yet::warn_of_dispatcher(spec);
-        }
         let tasks = plan.map(|plan| plan.tasks).unwrap_or_default();
         if tasks::any(&tasks) && !crew.dispatchers.iter().any(|(_, spec)| spec.scheduler.enabled && spec.replicas > 0) {
             tracing::warn!(

@@ -24,9 +24,15 @@ struct Planned {
     missed_runs: MissedRuns,
     /// Runs up to this moment are over.
     run_after: Timestamp,
-    /// As it stands in the order.
+    /// The next run.
     next: Option<Timestamp>,
+    /// Until then it is not tried again, and how often that was so since a run was made.
+    put_off: Option<(Timestamp, u32)>,
 }
+
+/// How long a run that the database refused is put off at first; twice as long each time after that, up to the longest.
+const PUT_OFF: SignedDuration = SignedDuration::from_secs(1);
+const LONGEST_PUT_OFF: SignedDuration = SignedDuration::from_mins(1);
 
 impl Agenda {
     /// Takes these tasks in place of all before. Those that can't be planned are left out: their keys, and why.
@@ -43,9 +49,10 @@ impl Agenda {
                 Ok(timetable) => {
                     let run_after = task.run_after.unwrap_or(now);
                     let TaskView { schedule, time_zone, missed_runs, .. } = task;
-                    let mut planned = Planned { schedule, time_zone, timetable, missed_runs, run_after, next: None };
+                    let mut planned =
+                        Planned { schedule, time_zone, timetable, missed_runs, run_after, next: None, put_off: None };
                     planned.next = planned.run(now);
-                    self.order.extend(planned.next.map(|next| (next, task.key.clone())));
+                    self.order.extend(planned.turn().map(|turn| (turn, task.key.clone())));
                     self.tasks.insert(task.key, planned);
                 }
                 Err(fault) => left_out.push((task.key, fault)),
@@ -61,7 +68,7 @@ impl Agenda {
         keys
     }
 
-    /// When the next run is.
+    /// When something is to be done next.
     pub(super) fn next(&self) -> Option<Timestamp> {
         self.order.first().map(|(next, _)| *next)
     }
@@ -83,26 +90,51 @@ impl Agenda {
 
     /// Notes that a task's runs up to this one are over.
     pub(super) fn over(&mut self, key: &str, run_at: Timestamp, now: Timestamp) {
-        if let Some(planned) = self.tasks.get_mut(key) {
+        self.change(key, now, |planned| {
             planned.run_after = planned.run_after.max(run_at);
-        }
-        self.plan(key, now);
+            planned.put_off = None;
+        });
+    }
+
+    /// Lets a task wait whose run the database has refused, while the others go on; for how long. A run that is missed meanwhile is made
+    /// up for, or not, as any other.
+    pub(super) fn put_off(&mut self, key: &str, now: Timestamp) -> SignedDuration {
+        let mut pause = PUT_OFF;
+        self.change(key, now, |planned| {
+            let times = planned.put_off.map_or(0, |(_, times)| times);
+            pause = PUT_OFF.checked_mul(1 << times.min(6)).unwrap_or(LONGEST_PUT_OFF).min(LONGEST_PUT_OFF);
+            planned.put_off = now.checked_add(pause).ok().map(|until| (until, times + 1));
+        });
+        pause
     }
 
     fn plan(&mut self, key: &str, now: Timestamp) {
+        self.change(key, now, |_| ());
+    }
+
+    /// Changes a task, and what comes of that for its turn.
+    fn change(&mut self, key: &str, now: Timestamp, change: impl FnOnce(&mut Planned)) {
         let Some(planned) = self.tasks.get_mut(key) else { return };
-        let next = planned.run(now);
-        if next != planned.next {
-            let before = std::mem::replace(&mut planned.next, next);
+        let before = planned.turn();
+        change(planned);
+        planned.next = planned.run(now);
+        let turn = planned.turn();
+        if turn != before {
             if let Some(before) = before {
                 self.order.remove(&(before, key.to_owned()));
             }
-            self.order.extend(next.map(|next| (next, key.to_owned())));
+            self.order.extend(turn.map(|turn| (turn, key.to_owned())));
         }
     }
 }
 
 impl Planned {
+    /// When it is looked at next.
+    fn turn(&self) -> Option<Timestamp> {
+        let until = self.put_off.map(|(until, _)| until);
+        self.next.map(|next| until.map_or(next, |until| until.max(next)))
+    }
+
     fn run(&self, now: Timestamp) -> Option<Timestamp> {
         next_run(&self.timetable, self.run_after, now, self.missed_runs)
     }
@@ -302,6 +334,30 @@ mod tests {
         let left_out = agenda.replace(vec![resting, task("odd", cron("whenever"), "09:00:00")], at("09:00:00"));
         assert_eq!((agenda.keys().len(), left_out[0].0.as_str()), (0, "odd"));
         assert!(left_out[0].1.starts_with("its schedule can't be read: "), "{left_out:?}");
+    }
+
+    #[test]
+    fn a_run_that_is_put_off_keeps_no_other_waiting_and_comes_again() {
+        let mut agenda = Agenda::default();
+        agenda.replace(
+            vec![task("a", cron("* * * * *"), "08:59:00"), task("b", cron("* * * * *"), "08:59:00")],
+            at("09:00:00"),
+        );
+        let due = |agenda: &mut Agenda, now| agenda.due(at(now), 10).into_iter().map(|due| due.key).collect::<Vec<_>>();
+        assert_eq!(due(&mut agenda, "09:00:00"), ["a", "b"]);
+        assert_eq!(agenda.put_off("a", at("09:00:00")), SignedDuration::from_secs(1));
+        assert_eq!(due(&mut agenda, "09:00:00"), ["b"]);
+        agenda.over("b", at("09:00:00"), at("09:00:00"));
+        assert_eq!(agenda.next(), Some(at("09:00:01")));
+        assert_eq!(due(&mut agenda, "09:00:01"), ["a"]);
+        assert_eq!(agenda.put_off("a", at("09:00:01")), SignedDuration::from_secs(2));
+        for _ in 0..20 {
+            agenda.put_off("a", at("09:00:01"));
+        }
+        assert_eq!(agenda.put_off("a", at("09:00:01")), SignedDuration::from_mins(1));
+        assert_eq!(due(&mut agenda, "09:01:02"), ["b", "a"], "for the next run: this one was missed");
+        agenda.over("a", at("09:01:00"), at("09:01:02"));
+        assert_eq!(agenda.put_off("a", at("09:02:00")), SignedDuration::from_secs(1), "a run that is made begins anew");
     }
 
     #[test]

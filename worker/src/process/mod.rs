@@ -29,7 +29,7 @@ mod tasks;
 mod worker;
 
 pub(crate) use agenda::next_run_of;
-pub use config::{DispatcherConfig, QueueOrder, WorkerConfig};
+pub use config::{DispatcherConfig, QueueOrder, SchedulerConfig, WorkerConfig};
 pub use dispatcher::Dispatcher;
 pub use hooks::{EngineError, FailedJob, HookError, HookResult, Hooks, ProcessInfo, RunError};
 pub use identity::host_identity;
