@@ -5,7 +5,7 @@ use std::io::{BufRead as _, BufReader};
 use std::process::Stdio;
 
 /// Every subcommand.
-pub const SUBCOMMANDS: [&[&str]; 28] = [
+pub const SUBCOMMANDS: [&[&str]; 29] = [
     &["start"],
     &["work"],
     &["dispatch"],
@@ -31,6 +31,7 @@ pub const SUBCOMMANDS: [&[&str]; 28] = [
     &["recurring", "run"],
     &["recurring", "suspend"],
     &["recurring", "resume"],
+    &["recurring", "remove"],
     &["check"],
     &["convert"],
     &["clear"],

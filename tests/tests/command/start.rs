@@ -91,6 +91,25 @@ async fn logs_that_nobody_reads_stop_nothing() {
 }
 
 #[test]
+fn a_cron_schedule_in_a_file_is_refused_with_what_to_write_instead() {
+    let home = Home::new();
+    let head = "apiVersion: gritstone.dev/v1alpha1\nkind: ";
+    let schedules = format!(
+        "{head}Dispatcher\nmetadata: {{name: d}}\n---\n{head}CronSchedule\nmetadata: {{name: a}}\nspec: {{key: a, cron: \"0 9 * * *\", job: {{class: A}}}}\n\
+         ---\n{head}CronSchedule\nmetadata: {{name: b}}\nspec: {{key: b, interval: {{every: 90m}}, job: {{class: A}}}}\n"
+    );
+    home.write("schedules.yaml", &schedules);
+    for command in ["start", "dispatch"] {
+        home.run(&[command, "-f", "schedules.yaml"])
+            .code(1)
+            .says("schedules.yaml:5: a CronSchedule is what the operator makes of a RecurringTask")
+            .says("write kind: RecurringTask, with schedule: \"0 9 * * *\" and the rest")
+            .says("schedules.yaml:10: a CronSchedule")
+            .says("with schedule: {every: 1h30m, offset: 0s}");
+    }
+}
+
+#[test]
 fn what_can_not_be_started_is_said_at_once() {
     let home = Home::new();
     home.run(&["start"]).code(1).says("there is nothing to run jobs with").says("--command ./run-job");

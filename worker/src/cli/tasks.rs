@@ -4,7 +4,8 @@ use super::database::Patience;
 use super::exit::Exit;
 use super::manifests;
 use crate::process::{Stop, rails_task, recurring_task};
-use gritstone_crds::{Kind, Manifest, Metadata, RecurringTaskSpec, ScheduleError, Spec};
+use gritstone_crds::kinds::Interval;
+use gritstone_crds::{Manifest, Metadata, RecurringTaskSpec, ScheduleError, Spec};
 use gritstone_store::{Error, NewTask, ReplacedTasks, Store};
 use std::path::PathBuf;
 
@@ -19,13 +20,9 @@ impl Source {
     /// What manifests have.
     pub(super) fn of_manifests(path: &PathBuf) -> Result<Self, Exit> {
         let manifests = manifests::read(std::slice::from_ref(path))?;
-        for manifest in manifests.iter().filter(|manifest| manifest.kind() == Kind::CronSchedule) {
-            let (name, place) = (manifests::full_name(&manifest.metadata), manifest.source.to_string());
-            tracing::warn!(
-                name,
-                place,
-                "a CronSchedule is the operator's own; this one is left out: write a RecurringTask"
-            );
+        let compiled = manifests.iter().filter_map(refusal).collect::<Vec<_>>();
+        if !compiled.is_empty() {
+            return Err(Exit::Problems(compiled));
         }
         Ok(Source { owner: manifests::absolute(path)?, tasks: tasks(&manifests, recurring_task)? })
     }
@@ -34,6 +31,21 @@ impl Source {
     pub(super) fn of_rails(owner: &str, manifests: &[Manifest]) -> Result<Self, Exit> {
         Ok(Source { owner: owner.to_owned(), tasks: tasks(manifests, rails_task)? })
     }
+}
+
+/// What to write in place of a CronSchedule: the operator puts its own into the database, and one in a file would be a second copy of a task that
+/// nobody compiles anew.
+fn refusal(manifest: &Manifest) -> Option<String> {
+    let Spec::CronSchedule(spec) = &manifest.spec else { return None };
+    let schedule = match (&spec.cron, spec.interval) {
+        (_, Some(Interval { every, offset })) => format!("{{every: {every}, offset: {offset}}}"),
+        (cron, None) => format!("{:?}", cron.as_deref().unwrap_or_default()),
+    };
+    Some(format!(
+        "{}: a CronSchedule is what the operator makes of a RecurringTask and puts into the database itself; in a file, write \
+         kind: RecurringTask, with schedule: {schedule} and the rest as it is",
+        manifest.source
+    ))
 }
 
 fn tasks(
