@@ -5,7 +5,7 @@ use std::io::{BufRead as _, BufReader};
 use std::process::Stdio;
 
 /// Every subcommand.
-pub const SUBCOMMANDS: [&[&str]; 27] = [
+pub const SUBCOMMANDS: [&[&str]; 29] = [
     &["start"],
     &["work"],
     &["dispatch"],
@@ -31,7 +31,9 @@ pub const SUBCOMMANDS: [&[&str]; 27] = [
     &["recurring", "run"],
     &["recurring", "suspend"],
     &["recurring", "resume"],
+    &["recurring", "remove"],
     &["check"],
+    &["convert"],
     &["clear"],
 ];
 
