@@ -52,10 +52,11 @@ const MIGRATIONS: &[Migration] = &[
     migration!(3, "0003_gritstone", Scope::Ours, min_compatible: 1),
     migration!(4, "0004_schedule", Scope::Ours, min_compatible: 1),
     migration!(5, "0005_class_defaults", Scope::Ours, min_compatible: 1),
+    migration!(6, "0006_schedule_time_zone", Scope::Ours, min_compatible: 1),
 ];
 
 /// The schema version that this program makes.
-pub const SCHEMA_VERSION: i32 = 5;
+pub const SCHEMA_VERSION: i32 = 6;
 
 /// What to do with one migration.
 #[derive(Debug, Clone, PartialEq, Eq)]

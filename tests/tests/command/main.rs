@@ -17,6 +17,7 @@ mod migrate;
 mod output;
 mod processes;
 mod queues;
+mod rails_files;
 mod recurring;
 mod reference;
 mod schedule;

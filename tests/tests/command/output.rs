@@ -5,7 +5,7 @@ use std::io::{BufRead as _, BufReader};
 use std::process::Stdio;
 
 /// Every subcommand.
-pub const SUBCOMMANDS: [&[&str]; 30] = [
+pub const SUBCOMMANDS: [&[&str]; 32] = [
     &["start"],
     &["work"],
     &["dispatch"],
@@ -34,7 +34,9 @@ pub const SUBCOMMANDS: [&[&str]; 30] = [
     &["recurring", "run"],
     &["recurring", "suspend"],
     &["recurring", "resume"],
+    &["recurring", "remove"],
     &["check"],
+    &["convert"],
     &["clear"],
 ];
 

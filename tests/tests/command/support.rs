@@ -80,6 +80,8 @@ impl Home {
             .env("DATABASE_URL", &self.url)
             .env_remove("GRITSTONE_LOG")
             .env_remove("GRITSTONE_LOG_FORMAT")
+            .env_remove("RAILS_ENV")
+            .env_remove("RACK_ENV")
             .stdin(Stdio::null());
         command
     }

@@ -102,7 +102,8 @@ fn of(spec: &QueueWorkerSpec) -> Result<Arc<dyn Handler>, Exit> {
         }
         None => Err(Exit::Refused(
             "there is nothing to run jobs with: name a handler, as in `gritstone start --command ./run-job` or \
-             `gritstone start --process 'python3 worker.py'`, or in a manifest with `gritstone start -f worker.yaml`"
+             `gritstone start --process 'python3 worker.py'`, or in a manifest with `gritstone start -f worker.yaml`; Rails' own \
+             files name none, and take one of these options too"
                 .into(),
         )),
     }

@@ -29,7 +29,7 @@ pub(super) fn set(title: &str, global: &Global) {
     }
     let Ok(program) = std::env::current_exe() else { return };
     let mut command = std::process::Command::new(program);
-    command.arg0(&title).args(without_database(arguments)).env("DATABASE_URL", &global.database);
+    command.arg0(&title).args(without_database(arguments)).env("DATABASE_URL", global.database());
     // Returns only when it didn't work, such as when the file was replaced meanwhile: then the title is not to be had.
     let _ = command.exec();
 }

@@ -200,12 +200,27 @@ pub struct DispatcherConfig {
     pub batch_size: u32,
     /// How often limits are swept; absent: not by this dispatcher.
     pub limits_interval: Option<Duration>,
-    /// Whether a scheduler of recurring tasks runs beside it.
-    pub scheduler: bool,
+    /// The scheduler of recurring tasks that runs beside it; absent: none does.
+    pub scheduler: Option<SchedulerConfig>,
     /// What all processes of the database share; written before anything starts.
     pub settings: Settings,
     /// What runs at points of its life.
     pub hooks: Hooks,
+}
+
+/// What a scheduler does.
+#[derive(Debug, Clone, Default)]
+pub struct SchedulerConfig {
+    /// Also run the tasks that a Rails application makes while it runs.
+    pub dynamic_tasks: bool,
+    /// What runs at points of its life.
+    pub hooks: Hooks,
+}
+
+impl From<&kinds::Scheduler> for SchedulerConfig {
+    fn from(spec: &kinds::Scheduler) -> Self {
+        SchedulerConfig { dynamic_tasks: spec.dynamic_tasks, hooks: (&spec.hooks).into() }
+    }
 }
 
 /// Solid Queue sweeps every ten minutes; sweeping here is a few cheap queries when nothing is limited, and is what
@@ -225,7 +240,7 @@ impl From<&DispatcherSpec> for DispatcherConfig {
             polling_interval: spec.polling_interval.as_std(),
             batch_size: spec.batch_size.max(1) as u32,
             limits_interval: maintenance.enabled.then(|| maintenance.interval.as_std().min(LONGEST_SWEEP_INTERVAL)),
-            scheduler: spec.scheduler.enabled,
+            scheduler: spec.scheduler.enabled.then(|| SchedulerConfig::from(&spec.scheduler)),
             settings: Settings {
                 heartbeat_interval: spec.processes.heartbeat_interval.as_std(),
                 alive_threshold: spec.processes.alive_threshold.as_std(),

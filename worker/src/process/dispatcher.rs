@@ -41,8 +41,9 @@ impl Dispatcher {
             ended
         };
         let scheduler = async {
-            if self.config.scheduler {
-                Scheduler::new(self.store.clone()).supervised_by(self.supervisor_id).run(&until_then).await;
+            if let Some(config) = &self.config.scheduler {
+                let scheduler = Scheduler::new(self.store.clone(), config.clone());
+                scheduler.supervised_by(self.supervisor_id).run(&until_then).await;
             }
         };
         tokio::join!(dispatcher, scheduler).0
