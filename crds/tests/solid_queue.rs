@@ -137,8 +137,8 @@ fn a_shop_has_its_workers_its_dispatcher_and_its_tasks() {
 
     let warnings = lines(&application.warnings);
     assert_eq!(warnings.lines().count(), 2, "{warnings}");
-    assert!(warnings.contains("shop-recurring.yml:22: production.purge.command: is Ruby, which only Rails runs"));
-    assert!(warnings.contains("shop-recurring.yml:24: production.paused_for_now: has no schedule"), "{warnings}");
+    assert!(warnings.contains("shop-recurring.yml:26: production.purge.command: is Ruby, which only Rails runs"));
+    assert!(warnings.contains("shop-recurring.yml:28: production.paused_for_now: has no schedule"), "{warnings}");
 }
 
 #[test]
@@ -376,7 +376,7 @@ fn what_is_written_is_read_again_the_same_by_every_reader() {
         }
     }
     let yaml = application.to_yaml("two\nlines");
-    assert!(yaml.starts_with("# two\n# lines\n# shop-recurring.yml:22: production.purge"), "{yaml}");
+    assert!(yaml.starts_with("# two\n# lines\n# shop-recurring.yml:26: production.purge"), "{yaml}");
     let again = read_manifests(&yaml, "again.yaml").unwrap_or_else(|problems| panic!("{}{yaml}", lines(&problems)));
     for (again, manifest) in again.iter().zip(&application.manifests) {
         assert_eq!((&again.metadata, &again.spec), (&manifest.metadata, &manifest.spec), "{yaml}");
