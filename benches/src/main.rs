@@ -3,10 +3,14 @@
 //! `cargo run --release -p gritstone-benches -- drain` starts a PostgreSQL of its own in a temporary folder, with every
 //! commit on the disk. See `benches/README.md`.
 
+mod agenda;
 mod claim;
+mod cpu;
 mod drain;
 mod enqueue;
 mod figures;
+mod handlers;
+mod http_server;
 mod latency;
 mod memory;
 mod others;
@@ -25,12 +29,16 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum What {
+    /// What a scheduler costs that has 10,000 recurring tasks, none of them due
+    Agenda(agenda::Agenda),
     /// Jobs drained a second, by native handlers that do nothing, counted at durable completion
     Drain(drain::Drain),
     /// What a claim costs the server, with an empty and with a long queue
     Claim(claim::Claim),
     /// Jobs enqueued a second, in bulk, and the time of a single one
     Enqueue(enqueue::Enqueue),
+    /// Jobs drained a second by handlers outside of the engine: children, a server
+    Handlers(handlers::Handlers),
     /// From the commit of an enqueue to the start of its handler, on an idle worker
     Latency(latency::Latency),
     /// A worker's memory over a million jobs
@@ -41,19 +49,25 @@ enum What {
     Resident(resident::Resident),
     /// The time that it takes to read a schedule, and to find its next run
     Schedule(schedule::Schedule),
+    /// The server of `handlers http`
+    #[command(hide = true)]
+    Serve(http_server::Serve),
 }
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     gritstone::execute::launcher::intercept();
     match Cli::parse().what {
+        What::Agenda(bench) => bench.run().await,
         What::Drain(bench) => bench.run().await,
         What::Claim(bench) => bench.run().await,
         What::Enqueue(bench) => bench.run().await,
+        What::Handlers(bench) => bench.run().await,
         What::Latency(bench) => bench.run().await,
         What::Memory(bench) => bench.run().await,
         What::Others(bench) => bench.run().await,
         What::Resident(bench) => bench.run().await,
         What::Schedule(bench) => bench.run(),
+        What::Serve(server) => server.run().await,
     }
 }

@@ -1,11 +1,11 @@
 //! Whether a worker's memory stays what it is over many jobs.
 
-use crate::drain::{LEFT, drain_with_worker};
+use crate::drain::{all_written, drain_with_worker, no_op};
 use crate::server::Bench;
 use anyhow::{Context as _, Result};
 use gritstone::store::Selector;
-use sqlx::Connection as _;
 use std::cell::RefCell;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Drains many jobs in a worker inside this process, and reads its memory all the while.
@@ -35,13 +35,14 @@ impl Memory {
             }
         };
         let url = queue.url.clone();
-        let draining = drain_with_worker(&queue.store, self.threads, vec![Selector::All], self.jobs, || async move {
-            let mut connection = sqlx::PgConnection::connect(&url).await?;
-            while sqlx::query(LEFT).fetch_optional(&mut connection).await?.is_some() {
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-            Ok(())
-        });
+        let draining = drain_with_worker(
+            &queue.store,
+            self.threads,
+            vec![Selector::All],
+            Arc::new(no_op()),
+            self.jobs,
+            || async move { all_written(&url, 0).await },
+        );
         let took = tokio::select! {
             took = draining => took?,
             error = sampling => return Err(error),

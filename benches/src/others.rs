@@ -1,15 +1,16 @@
 //! MariaDB, MySQL and SQLite: the same drain and enqueue beside raw SQL, run by a loop of our own instead of pgbench.
 
 use crate::claim::{claim, register};
-use crate::drain::drain_with_worker;
+use crate::drain::{drain_with_worker, no_op};
 use crate::enqueue::single;
 use crate::figures::{Figures, print_pairs};
 use crate::latency::Latency;
 use anyhow::{Result, bail};
-use gritstone::store::{Mark, MigrateOptions, NewJob, Selection, Store, StoreOptions};
+use gritstone::store::{Mark, MigrateOptions, NewJob, Selection, Selector, Store, StoreOptions};
 use gritstone_tests::servers::{PrivateServer, Server, ServerOptions};
 use serde_json::json;
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, MySqlConnection, Row as _, SqliteConnection};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Drains and enqueues on MariaDB, MySQL or SQLite, raw and by the engine, in turns.
@@ -114,9 +115,15 @@ impl Place {
 
 impl Others {
     pub(crate) async fn run(&self) -> Result<()> {
+        // What a server of production has: tests' own have a 64 MB cache, which a million jobs don't fit into.
+        let options = ServerOptions::durable().with("innodb_buffer_pool_size", "1G");
         let server = match self.database {
-            Database::Mariadb => Some(PrivateServer::start(Server::MariaDb, ServerOptions::durable()).await?),
-            Database::Mysql => Some(PrivateServer::start(Server::MySql, ServerOptions::durable()).await?),
+            Database::Mariadb => {
+                Some(PrivateServer::start(Server::MariaDb, options.with("innodb_log_file_size", "1G")).await?)
+            }
+            Database::Mysql => {
+                Some(PrivateServer::start(Server::MySql, options.with("innodb_redo_log_capacity", "1G")).await?)
+            }
             Database::Sqlite => None,
         };
         let mut place = Place { server, folder: tempfile::tempdir_in(".")?, made: 0 };
@@ -330,7 +337,7 @@ impl Others {
 
     async fn our_drain(&self, store: &Store, url: &str) -> Result<Duration> {
         let url = url.to_owned();
-        drain_with_worker(store, self.threads, vec![gritstone::store::Selector::All], self.jobs, || async move {
+        drain_with_worker(store, self.threads, vec![Selector::All], Arc::new(no_op()), self.jobs, || async move {
             let mut raw = Raw::connect(&url).await?;
             loop {
                 let left = raw.pairs("select id, job_id from solid_queue_ready_executions limit 1".into()).await?;

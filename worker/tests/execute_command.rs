@@ -1,6 +1,7 @@
 //! The command handler with real children.
 
 #[path = "fixtures/support.rs"]
+#[allow(dead_code, reason = "part of it is about other transports")]
 mod support;
 
 use gritstone::execute::command::CommandHandler;
@@ -22,12 +23,6 @@ fn main() -> ExitCode {
             the_document_is_on_stdin,
             an_exit_code_is_an_answer,
             an_answer_counts_more_than_the_exit_code,
-            the_last_answer_counts,
-            lines_for_another_claim_do_not_count,
-            an_answer_that_means_nothing_is_a_retry,
-            notices_are_passed_on,
-            a_child_that_is_killed_has_crashed,
-            a_flood_takes_no_memory,
             a_child_may_leave_its_stdin_alone,
             a_child_may_close_its_stdout,
             what_is_left_of_the_group_ends_with_the_child,
@@ -35,7 +30,6 @@ fn main() -> ExitCode {
             a_cancelled_job_is_terminated_with_its_group_and_released,
             a_cancelled_job_that_ignores_it_is_killed_after_the_grace,
             a_cancelled_job_may_still_say_how_it_ended,
-            a_late_job_is_a_timeout,
             a_job_that_nobody_waits_for_any_more_is_killed,
             a_program_that_is_not_there_releases_the_job_and_claiming_waits_until_it_is,
             a_program_that_cannot_be_executed_releases_the_job,
@@ -99,48 +93,6 @@ async fn an_answer_counts_more_than_the_exit_code() {
     let report = answers(json!([said, "Goodbye."]), 0).await;
     assert!(matches!(&report.outcome, Outcome::Retry { delay: Some(delay), .. } if delay.as_secs() == 9));
     assert_eq!(error(report).exception_class(), "E");
-}
-
-async fn the_last_answer_counts() {
-    let report =
-        answers(json!([r#"{"outcome":"done"}"#, r#"{"outcome":"fail"}"#, r#"{"outcome":"release","delay":1}"#]), 0);
-    assert_eq!(report.await.outcome, Outcome::Release { delay: Some(Duration::from_secs(1)) });
-}
-
-async fn lines_for_another_claim_do_not_count() {
-    let report = answers(json!([r#"{"claim":8,"outcome":"done"}"#]), 65).await;
-    assert!(matches!(report.outcome, Outcome::Fail { .. }));
-}
-
-async fn an_answer_that_means_nothing_is_a_retry() {
-    let report = answers(json!([r#"{"outcome":"perhaps"}"#]), 0).await;
-    assert!(matches!(report.outcome, Outcome::Retry { .. }));
-    assert_eq!(error(report).exception_class(), class::INVALID_REPLY);
-}
-
-async fn notices_are_passed_on() {
-    let kept = Arc::new(Kept::default());
-    let context = Context { notices: Some(kept.clone()), ..Context::default() };
-    let report = python(LONG).run(Arc::new(sample("notices", "", json!([]))), context).await;
-    assert_eq!(result(&report), 42);
-    assert_eq!(*kept.0.lock().unwrap(), ["7 lives", r#"{"half": true}"#, "hello"]);
-}
-
-async fn a_child_that_is_killed_has_crashed() {
-    let report = run(&python(LONG), sample("killed", "", json!([]))).await;
-    assert!(matches!(report.outcome, Outcome::Retry { .. }));
-    let error = error(report);
-    assert_eq!(error.exception_class(), class::HANDLER_CRASHED);
-    assert_eq!(error.message(), "the handler's process was killed by SIGKILL: about to go");
-}
-
-async fn a_flood_takes_no_memory() {
-    let report = run(&python(LONG), sample("flood", "", json!([]))).await;
-    assert_eq!(result(&report), "after the flood");
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
-    let kilobytes: u64 = peak.trim().trim_end_matches("kB").trim().parse().unwrap();
-    assert!(kilobytes < 120_000, "{kilobytes} kB");
 }
 
 async fn a_child_may_leave_its_stdin_alone() {
@@ -213,14 +165,6 @@ async fn a_cancelled_job_may_still_say_how_it_ended() {
         });
         assert_eq!(report.outcome, outcome, "{code}");
     }
-}
-
-async fn a_late_job_is_a_timeout() {
-    let scratch = Scratch::new();
-    let job = Job { deadline: due_in(Duration::from_secs(1)), ..sample("hang for ever", scratch.text(), json!([])) };
-    let report = run(&python(SHORT), job).await;
-    assert!(matches!(report.outcome, Outcome::Retry { .. }));
-    assert_eq!(error(report).exception_class(), class::JOB_TIMEOUT);
 }
 
 async fn a_job_that_nobody_waits_for_any_more_is_killed() {

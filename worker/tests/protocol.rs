@@ -8,9 +8,7 @@ use boon::{Compiler, Schemas};
 use gritstone::execute::Job;
 use gritstone::execute::protocol::{Claiming, Line, cancellation, document, read_line};
 use serde_json::{Value, json};
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
@@ -79,26 +77,4 @@ fn lines_are_read_as_the_schema_says() {
     }
     assert!(problem("answer", &json!({"outcome": "perhaps"})).is_some());
     assert!(problem("answer", &json!({"outcome": "retry", "delay": -1})).is_some());
-}
-
-#[test]
-fn answers_of_the_example_fit() {
-    let scratch = support::Scratch::new();
-    let (source, target) = (scratch.path().join("a"), scratch.path().join("out/a.gz"));
-    std::fs::write(&source, "hello").unwrap();
-    let missing = scratch.path().join("missing");
-    let jobs = [json!([source, target]), json!([missing, target]), json!([])];
-    let example = root().join("examples/handlers/compress.py");
-    let mut child =
-        Command::new("python3").arg(example).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("python3");
-    let mut stdin = child.stdin.take().unwrap();
-    for (claim, arguments) in (1..).zip(jobs) {
-        stdin.write_all(&document(&support::job(claim, arguments)).unwrap()).unwrap();
-    }
-    drop(stdin);
-    let output = child.wait_with_output().unwrap();
-    let answers: Vec<Value> = output.stdout.split_inclusive(|byte| *byte == b'\n').map(parsed).collect();
-    let outcomes: Vec<&str> = answers.iter().filter_map(|answer| answer["outcome"].as_str()).collect();
-    assert_eq!(outcomes, ["done", "fail", "retry"]);
-    answers.iter().for_each(|answer| fits("answer", answer));
 }

@@ -1,7 +1,7 @@
 """A handler that writes down what it does, line by line, where no crash of anybody can undo it.
 
-Jobs take `[seconds]`, `[seconds, "stubborn"]` (goes on when told to stop) or `[seconds, "grandchild"]` (works through a
-child of its own). Each line of the ledger is one write to a file opened for appending: their order is the order in
+Jobs take `[seconds]`, `[seconds, "stubborn"]` (goes on when told to stop), `[seconds, "grandchild"]` (works through a
+child of its own) or `[seconds, "leak"]` (keeps 80 MB). Each line of the ledger is one write to a file opened for appending: their order is the order in
 which things happened. `start` and `end` are on the disk before anything else happens; `tick` says that a run goes on.
 """
 
@@ -60,6 +60,8 @@ def wait(job, lines, seconds, stubborn):
 def run(job, lines):
     seconds, *manner = job["arguments"]
     note("start", job, durable=True)
+    if "leak" in manner:
+        leaked.append(b"x" * 80_000_000)
     if "grandchild" in manner:
         child = subprocess.Popen(["sleep", str(seconds)])
         note(f"grandchild {child.pid}", job, durable=True)
@@ -71,7 +73,7 @@ def run(job, lines):
     print(json.dumps({"claim": job["claim"], "outcome": "release" if stopped else "done"}), flush=True)
 
 
-lines = Input()
+lines, leaked = Input(), []
 while (document := lines.line(None)) or not lines.ended:
     if document and "cancel" not in document:
         run(document, lines)

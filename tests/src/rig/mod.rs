@@ -17,7 +17,7 @@ mod waiting;
 pub use ledger::{Ledger, Run};
 pub use manifests::Crew;
 pub use nix::sys::signal::Signal;
-pub use program::gritstone;
+pub use program::{built, gritstone};
 pub use running::Running;
 pub use site::Site;
 pub use sql::Sql;

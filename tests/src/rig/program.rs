@@ -7,9 +7,17 @@ use std::path::{Path, PathBuf};
 /// # Panics
 /// When it isn't there: `cargo build -p gritstone` makes it.
 pub fn gritstone() -> PathBuf {
+    built("gritstone", "gritstone")
+}
+
+/// The same for any program of the workspace, made by `cargo build -p PACKAGE`.
+///
+/// # Panics
+/// When it isn't there.
+pub fn built(name: &str, package: &str) -> PathBuf {
     let test = std::env::current_exe().unwrap_or_default();
-    let program = test.ancestors().nth(2).map(|folder| folder.join("gritstone")).unwrap_or_default();
-    assert!(program.is_file(), "{} is missing: build it with `cargo build -p gritstone`", program.display());
+    let program = test.ancestors().nth(2).map(|folder| folder.join(name)).unwrap_or_default();
+    assert!(program.is_file(), "{} is missing: build it with `cargo build -p {package}`", program.display());
     program
 }
 

@@ -1,4 +1,4 @@
-//! A running `gritstone` command.
+//! A running program.
 
 use super::processes;
 use super::waiting::until;
@@ -15,7 +15,11 @@ pub struct Running {
 }
 
 impl Running {
-    pub(super) fn start(mut command: Command, log: &Path) -> std::io::Result<Running> {
+    /// Starts it; what it prints is added to the file.
+    ///
+    /// # Errors
+    /// When it can't be started.
+    pub fn start(mut command: Command, log: &Path) -> std::io::Result<Running> {
         let file = std::fs::OpenOptions::new().create(true).append(true).open(log)?;
         let child = command.stdin(Stdio::null()).stdout(file.try_clone()?).stderr(file).spawn()?;
         Ok(Running { child, status: None, log: log.to_owned() })

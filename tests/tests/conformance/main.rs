@@ -25,6 +25,7 @@ mod queues;
 mod rails_documents;
 mod rails_rows;
 mod recurring;
+mod retries_of_rails;
 mod retry;
 mod schedule;
 mod schema;

@@ -4,6 +4,7 @@
 //! inside, and those that its users asked for. Where a case says nothing else, processes count as dead only after two
 //! minutes of silence: what is recovered sooner, was recovered by proof.
 
+mod claiming_ahead;
 mod clocks;
 mod deaths;
 mod heartbeats;
@@ -12,6 +13,7 @@ mod interruptions;
 mod pausing;
 mod pidfiles;
 mod recurring;
+mod recycling;
 mod starting;
 mod stopping;
 
@@ -53,3 +55,14 @@ macro_rules! on_a_file_and_a_server {
 }
 
 pub(crate) use {on_a_file_and_a_server, under_every_supervisor};
+
+/// Waits until workers have said so often that they live: they poll many times between two heartbeats.
+async fn heartbeats_of_workers(site: &gritstone_tests::rig::Site, times: usize) {
+    let look = "select last_heartbeat_at from solid_queue_processes where kind = 'Worker'";
+    let mut last = site.rows(look).await;
+    for _ in 0..times {
+        last =
+            gritstone_tests::rig::until("a heartbeat", async || Some(site.rows(look).await).filter(|now| *now != last))
+                .await;
+    }
+}

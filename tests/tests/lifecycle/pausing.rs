@@ -1,5 +1,6 @@
 //! USR2, CONT and USR1.
 
+use crate::heartbeats_of_workers;
 use gritstone_tests::rig::{Crew, Running, Signal, Site, until};
 use gritstone_tests::servers::Engine;
 use serde_json::json;
@@ -16,15 +17,6 @@ async fn logged(running: &Running, text: &str, times: usize) {
     until(text, async || (running.log().matches(text).count() >= times).then_some(())).await;
 }
 
-/// The worker has said so often that it lives: it polls several times between two heartbeats.
-async fn heartbeats(site: &Site, times: usize) {
-    let look = "select last_heartbeat_at from solid_queue_processes where kind = 'Worker'";
-    let mut last = site.rows(look).await;
-    for _ in 0..times {
-        last = until("a heartbeat", async || Some(site.rows(look).await).filter(|now| *now != last)).await;
-    }
-}
-
 async fn usr2_takes_no_new_jobs_until_cont(engine: Engine, mode: &str) {
     let site = Site::new(engine, &crew()).await;
     let mut running = site.start(mode);
@@ -33,7 +25,7 @@ async fn usr2_takes_no_new_jobs_until_cont(engine: Engine, mode: &str) {
     running.signal(Signal::SIGUSR2);
     logged(&running, "claims are paused", 1).await;
     site.enqueue(&[0.01]).await;
-    heartbeats(&site, 3).await;
+    heartbeats_of_workers(&site, 3).await;
     assert_eq!((site.count("ready_executions").await, site.count("claimed_executions").await), (1, 0));
     running.signal(Signal::SIGCONT);
     site.finished(2).await;

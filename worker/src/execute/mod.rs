@@ -49,6 +49,11 @@ pub enum Outcome {
         /// What went wrong.
         error: JobError,
     },
+    /// It was cut short by what is nobody's fault, and may have been run or not: counts as an interruption, uses no attempt.
+    Interrupted {
+        /// What happened.
+        error: JobError,
+    },
     /// It never really started, was told to stop, or asks to come later: uses nothing.
     Release {
         /// How long to wait; `None` is at once.

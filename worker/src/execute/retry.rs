@@ -90,6 +90,8 @@ pub enum Verdict {
     },
     /// It has failed for good.
     Fail(JobError),
+    /// It runs again at once, an interruption counted and no attempt.
+    Interrupt(JobError),
     /// It goes back, as if never run: at once, or after the delay.
     Release(Option<Duration>),
 }
@@ -106,6 +108,7 @@ impl Policy {
         match outcome {
             Outcome::Done => Verdict::Done,
             Outcome::Fail { error } => Verdict::Fail(error),
+            Outcome::Interrupted { error } => Verdict::Interrupt(error),
             Outcome::Release { delay } => Verdict::Release(delay.map(|delay| delay.min(LONGEST_DELAY))),
             Outcome::Retry { error, .. } if attempt >= self.attempts(class) => Verdict::Fail(error),
             Outcome::Retry { delay: Some(delay), error } => Verdict::RetryIn { delay: delay.min(LONGEST_DELAY), error },

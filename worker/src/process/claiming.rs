@@ -184,10 +184,14 @@ impl Claiming {
             return Ok(Found::Enough);
         }
         let session = self.link.session().await?;
-        if self.plan.needs_names(Instant::now()) {
-            let names = in_time(session.resolve_queues(self.plan.selectors())).await?;
+        if self.plan.needs_pauses(Instant::now()) {
             let any_paused = !in_time(session.paused_queues()).await?.is_empty();
-            self.plan.note_names(names, any_paused, Instant::now());
+            self.plan.note_pauses(any_paused, Instant::now());
+        }
+        if self.plan.needs_names(Instant::now()) {
+            let began = Instant::now();
+            let names = in_time(session.resolve_queues(self.plan.selectors())).await?;
+            self.plan.note_names(names, began.elapsed(), Instant::now());
         }
         let began = Instant::now();
         let selection = self.plan.selection(began, rand::random());

@@ -15,15 +15,23 @@ const SHARE: u32 = 20;
 /// The longest that a look from the start has to wait for.
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
-/// How long a worker goes by names that it once looked up, while it finds work under them.
+/// How long a worker goes by the names and pauses that it once looked up, while it finds work under them.
 const NAMES_AGE: Duration = Duration::from_secs(1);
+
+/// A look-up of names that takes no longer than this is made whenever there is reason to. One that takes longer walks over dead
+/// entries, as a look from the start does, and is rationed like it.
+const QUICK_LOOKUP: Duration = Duration::from_millis(5);
 
 #[derive(Debug)]
 pub(super) struct Plan {
     selectors: Vec<Selector>,
     order: QueueOrder,
-    /// The names found for wildcards, and when.
-    names: Option<(Vec<String>, Instant)>,
+    /// Every queue, in no order of their names: those are looked up only while one is paused.
+    any_queue: bool,
+    /// When pauses were last looked up, for that.
+    pauses_known: Option<Instant>,
+    /// What the selectors stand for, once looked up.
+    names: Option<Names>,
     /// True when a queue is paused or excluded, so that "any queue" would step over its backlog.
     by_name: bool,
     any_mark: Mark,
@@ -35,13 +43,27 @@ pub(super) struct Plan {
     turn: usize,
 }
 
+/// Queues by name, in the order of the selectors.
+#[derive(Debug)]
+struct Names {
+    queues: Vec<String>,
+    looked_up: Instant,
+    /// When looking again is next allowed.
+    again_allowed: Instant,
+    /// There may be a queue that is not among them.
+    stale: bool,
+}
+
 impl Plan {
     pub(super) fn new(selectors: Vec<Selector>, order: QueueOrder, now: Instant) -> Self {
         let only_all = selectors.iter().all(|selector| *selector == Selector::All);
+        let any_queue = only_all && order == QueueOrder::Listed;
         Plan {
-            by_name: !only_all || order != QueueOrder::Listed,
+            any_queue,
+            by_name: !any_queue,
             selectors,
             order,
+            pauses_known: None,
             names: None,
             any_mark: Mark::START,
             marks: HashMap::new(),
@@ -51,31 +73,46 @@ impl Plan {
         }
     }
 
-    /// True when the names behind the selectors must be looked up before the next claim.
-    pub(super) fn needs_names(&self, now: Instant) -> bool {
-        match &self.names {
-            None => true,
-            Some((_, looked_up)) => now.duration_since(*looked_up) >= NAMES_AGE,
+    /// True when it must be looked up whether any queue is paused. The names of all queues, which are dear where there are
+    /// millions of dead entries, matter only then.
+    pub(super) fn needs_pauses(&self, now: Instant) -> bool {
+        self.any_queue && self.pauses_known.is_none_or(|known| now.duration_since(known) >= NAMES_AGE)
+    }
+
+    /// What that look-up found.
+    pub(super) fn note_pauses(&mut self, any_paused: bool, now: Instant) {
+        self.by_name = any_paused;
+        self.pauses_known = Some(now);
+        if !any_paused {
+            self.names = None;
         }
     }
 
-    /// True when the selectors name every queue themselves: nothing but pauses needs to be looked up.
+    /// True when the names behind the selectors must be looked up before the next claim.
+    pub(super) fn needs_names(&self, now: Instant) -> bool {
+        self.by_name
+            && self.names.as_ref().is_none_or(|names| {
+                now >= names.again_allowed && (names.stale || now.duration_since(names.looked_up) >= NAMES_AGE)
+            })
+    }
+
+    /// What there is to look up.
     pub(super) fn selectors(&self) -> &[Selector] {
         &self.selectors
     }
 
-    /// What a look-up found: the names to claim from, and whether any queue is paused.
-    pub(super) fn note_names(&mut self, names: Vec<String>, any_paused: bool, now: Instant) {
-        let only_all = self.selectors.iter().all(|selector| *selector == Selector::All);
-        self.by_name = !only_all || any_paused || self.order != QueueOrder::Listed;
-        self.marks.retain(|queue, _| names.contains(queue));
-        self.names = Some((names, now));
+    /// What that look-up found, and how long it took.
+    pub(super) fn note_names(&mut self, queues: Vec<String>, took: Duration, now: Instant) {
+        let wait = if took > QUICK_LOOKUP { (took * SHARE).min(LONGEST_WAIT) } else { Duration::ZERO };
+        self.marks.retain(|queue, _| queues.contains(queue));
+        self.names = Some(Names { queues, looked_up: now, again_allowed: now + wait, stale: false });
     }
 
     /// Whoever enqueued says that there is work: it may be of a queue not seen yet, or of a lower key.
     pub(super) fn woken(&mut self) {
-        if self.by_name && self.selectors.iter().any(|s| matches!(s, Selector::All | Selector::Prefix(_))) {
-            self.names = None;
+        let wildcard = self.selectors.iter().any(|s| matches!(s, Selector::All | Selector::Prefix(_)));
+        if let Some(names) = self.names.as_mut().filter(|_| wildcard) {
+            names.stale = true;
         }
     }
 
@@ -88,7 +125,7 @@ impl Plan {
             let mark = if from_start { Mark::START } else { self.any_mark };
             return Selection::Any { excluded: vec![RAILS_COMMANDS.to_owned()], mark };
         }
-        let names: &[String] = self.names.as_ref().map_or(&[], |(names, _)| names);
+        let names: &[String] = self.names.as_ref().map_or(&[], |names| &names.queues);
         let marked = |name: &String| {
             let mark = if from_start { None } else { self.marks.get(name).copied() };
             (name.clone(), mark.unwrap_or(Mark::START))
@@ -222,7 +259,7 @@ mod tests {
         let now = Instant::now();
         let exact = |name: &str| Selector::Exact(name.into());
         let mut plan = Plan::new(vec![exact("a"), exact("b")], QueueOrder::RoundRobin, now);
-        plan.note_names(vec!["a".into(), "b".into()], false, now);
+        plan.note_names(vec!["a".into(), "b".into()], Duration::ZERO, now);
         let first = |plan: &mut Plan| match plan.selection(now, 0) {
             Selection::Queues(queues) => queues[0].0.clone(),
             Selection::Any { .. } => String::new(),
@@ -231,12 +268,34 @@ mod tests {
     }
 
     #[test]
-    fn a_pause_turns_any_queue_into_names() {
+    fn names_of_all_queues_are_looked_up_only_while_one_is_paused() {
         let now = Instant::now();
         let mut plan = Plan::new(vec![Selector::All], QueueOrder::Listed, now);
-        plan.note_names(vec!["a".into()], true, now);
+        assert!(plan.needs_pauses(now) && !plan.needs_names(now));
+        plan.note_pauses(true, now);
+        assert!(!plan.needs_pauses(now) && plan.needs_names(now));
+        plan.note_names(vec!["a".into()], Duration::ZERO, now);
         assert!(matches!(plan.selection(now, 0), Selection::Queues(_)));
-        plan.note_names(vec!["a".into(), "b".into()], false, now);
-        assert!(matches!(plan.selection(now, 0), Selection::Any { .. }));
+        let later = now + NAMES_AGE;
+        assert!(plan.needs_pauses(later) && plan.needs_names(later));
+        plan.note_pauses(false, later);
+        assert!(!plan.needs_names(later));
+        assert!(matches!(plan.selection(later, 0), Selection::Any { .. }));
+    }
+
+    #[test]
+    fn a_queue_that_is_new_is_looked_for_at_once_when_looking_is_cheap_and_seldom_when_it_is_dear() {
+        let now = Instant::now();
+        let mut plan = Plan::new(vec![Selector::Prefix("mail".into())], QueueOrder::Listed, now);
+        plan.note_names(vec!["mail".into()], Duration::from_millis(1), now);
+        assert!(!plan.needs_names(now));
+        plan.woken();
+        assert!(plan.needs_names(now));
+        plan.note_names(vec!["mail".into()], Duration::from_millis(250), now);
+        plan.woken();
+        assert!(!plan.needs_names(now + Duration::from_millis(4_999)));
+        assert!(plan.needs_names(now + Duration::from_millis(5_000)));
+        plan.note_names(vec!["mail".into()], Duration::from_secs(60), now);
+        assert!(plan.needs_names(now + LONGEST_WAIT), "ten seconds at most");
     }
 }

@@ -227,7 +227,7 @@ impl Running {
         match &verdict {
             Verdict::Done => self.done.fetch_add(1, Ordering::Relaxed),
             Verdict::Fail { .. } => self.failed.fetch_add(1, Ordering::Relaxed),
-            Verdict::Retry { .. } | Verdict::Release { .. } => 0,
+            Verdict::Retry { .. } | Verdict::Interrupt | Verdict::Release { .. } => 0,
         };
         Finish { claim_id, job_id, verdict }
     }
@@ -308,6 +308,19 @@ impl Running {
                 self.reporter.job(job, &error, false);
                 let envelope = counted(error.exception_class());
                 Verdict::Fail { error: stored(error), envelope: Some(envelope) }
+            }
+            retry::Verdict::Interrupt(error) => {
+                tracing::warn!(
+                    job = job.id,
+                    class = job.class,
+                    attempt = job.attempt,
+                    interruptions = job.interruptions + 1,
+                    error_class = error.exception_class(),
+                    error = error.message(),
+                    "the job was interrupted, and will run again"
+                );
+                self.reporter.job(job, &error, true);
+                Verdict::Interrupt
             }
             retry::Verdict::Release(delay) => Verdict::Release { delay, envelope: updated.map(str::to_owned) },
         }

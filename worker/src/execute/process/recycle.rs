@@ -12,9 +12,17 @@ pub struct Recycle {
 }
 
 impl Recycle {
+    /// Whether the child has served long enough; says so.
     pub(super) fn is_due(&self, worker: &Worker) -> bool {
-        self.jobs.is_some_and(|most| worker.answered() >= most)
-            || self.memory.is_some_and(|most| resident(worker.pid()).is_some_and(|resident| resident > most))
+        let (pid, jobs) = (worker.pid(), worker.answered());
+        // Not looked at where it makes no difference: it is a file to read after each job.
+        let resident = self.memory.and_then(|_| resident(pid));
+        let grown = resident.zip(self.memory).is_some_and(|(resident, most)| resident > most);
+        let due = grown || self.jobs.is_some_and(|most| jobs >= most);
+        if due {
+            tracing::info!(pid, jobs, resident, "recycle_child");
+        }
+        due
     }
 }
 

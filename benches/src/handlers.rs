@@ -1,0 +1,106 @@
+//! How fast jobs go through handlers outside of the engine: long-lived children, and a server.
+
+use crate::cpu;
+use crate::drain::{all_written, drain_with_worker, no_op};
+use crate::figures::Figures;
+use crate::http_server;
+use crate::server::{Bench, Queue};
+use anyhow::Result;
+use gritstone::execute::http::{self, HttpHandler};
+use gritstone::execute::process::{self, ProcessHandler};
+use gritstone::execute::{CommandLine, Handler, Program};
+use gritstone::store::Selector;
+use std::cell::RefCell;
+use std::path::Path;
+use std::sync::Arc;
+
+/// Drains a queue of no-op jobs through children or a server, and by a native handler, in turns.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Handlers {
+    /// What carries the jobs
+    transport: Transport,
+    /// Jobs in the queue
+    #[arg(long, default_value_t = 50_000)]
+    jobs: u64,
+    /// Jobs at a time, and children
+    #[arg(long, default_value_t = 10)]
+    threads: u32,
+    /// Pairs of runs
+    #[arg(long, default_value_t = 5)]
+    pairs: u32,
+    /// The program of the children, in place of benches/handlers/no_op.py
+    #[arg(long)]
+    command: Option<CommandLine>,
+    /// Skip the native handler, for a profiler
+    #[arg(long)]
+    only_ours: bool,
+}
+
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum Transport {
+    /// Long-lived children in Python
+    Process,
+    /// A server in a process of its own
+    Http,
+}
+
+impl Handlers {
+    pub(crate) async fn run(&self) -> Result<()> {
+        let mut bench = Bench::start().await?;
+        let (mut native, mut ours) = (Vec::new(), Vec::new());
+        for pair in 1..=self.pairs {
+            if !self.only_ours {
+                native.push(self.drain(&bench.queue().await?, Arc::new(no_op())).await?);
+            }
+            ours.push(self.external(&bench.queue().await?).await?);
+            let last = |rates: &[f64]| rates.last().copied().unwrap_or(f64::NAN);
+            println!("pair {pair}: native {:.0}, {:?} {:.0} jobs/s", last(&native), self.transport, last(&ours));
+        }
+        println!("{} no-op jobs, threads {}, {} pairs", self.jobs, self.threads, self.pairs);
+        for (name, rates) in [("native".to_owned(), native), (format!("{:?}", self.transport), ours)] {
+            let rates = Figures::new(rates);
+            let (median, min, max) = (rates.median(), rates.min(), rates.max());
+            println!("  {:<8} {median:>9.0} jobs/s (min {min:.0}, max {max:.0})", name.to_lowercase());
+        }
+        Ok(())
+    }
+
+    async fn external(&self, queue: &Queue) -> Result<f64> {
+        match self.transport {
+            Transport::Process => {
+                let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("handlers/no_op.py");
+                let python = || CommandLine::new(["python3".to_owned(), script.to_string_lossy().into_owned()]);
+                let command = self.command.clone().map_or_else(python, Ok)?;
+                let settings =
+                    process::Settings { children: self.threads, ..process::Settings::new(Program::new(command)) };
+                self.drain(queue, Arc::new(ProcessHandler::new(settings))).await
+            }
+            Transport::Http => {
+                let server = http_server::start().await?;
+                let handler = HttpHandler::new(http::Settings::new(server.url.parse()?))?;
+                self.drain(queue, Arc::new(handler)).await
+            }
+        }
+    }
+
+    /// Jobs a second, from the worker's start to the last completion that is written.
+    async fn drain(&self, queue: &Queue, handler: Arc<dyn Handler>) -> Result<f64> {
+        queue.fill(self.jobs).await?;
+        let before = cpu::by_program();
+        let after = RefCell::new(before.clone());
+        let drained = || async {
+            all_written(&queue.url, 0).await?;
+            after.replace(cpu::by_program());
+            Ok(())
+        };
+        let queues = vec![Selector::All];
+        let took = drain_with_worker(&queue.store, self.threads, queues, handler, self.jobs, drained).await?;
+        let for_each = |(name, seconds): (&String, &f64)| {
+            let micros = (seconds - before.get(name).copied().unwrap_or_default()) * 1e6 / self.jobs as f64;
+            (micros > 0.5).then(|| format!("{name} {micros:.0}"))
+        };
+        let computed: Vec<String> = after.borrow().iter().filter_map(for_each).collect();
+        println!("computed for each job, in µs: {}", computed.join(", "));
+        Ok(self.jobs as f64 / took.as_secs_f64())
+    }
+}
