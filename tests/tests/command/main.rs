@@ -6,6 +6,7 @@
 mod bad_input;
 mod batches;
 mod check;
+mod classes;
 mod clear;
 mod completions;
 mod enqueue;

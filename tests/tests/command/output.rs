@@ -5,7 +5,7 @@ use std::io::{BufRead as _, BufReader};
 use std::process::Stdio;
 
 /// Every subcommand.
-pub const SUBCOMMANDS: [&[&str]; 29] = [
+pub const SUBCOMMANDS: [&[&str]; 32] = [
     &["start"],
     &["work"],
     &["dispatch"],
@@ -25,6 +25,9 @@ pub const SUBCOMMANDS: [&[&str]; 29] = [
     &["batches", "show"],
     &["limits", "list"],
     &["limits", "set"],
+    &["limits", "unset"],
+    &["classes", "list"],
+    &["classes", "unset"],
     &["schedule", "next"],
     &["recurring", "list"],
     &["recurring", "show"],

@@ -116,7 +116,7 @@ async fn an_interval_lives_in_our_table_alone(db: Db) {
         assert_eq!(session.put_task("test", &put).await.unwrap(), PutTask::Changed);
         assert_eq!(db.count("recurring_tasks").await, rows);
     }
-    assert_eq!(session.run_task_now("k").await.unwrap().1, "default");
+    assert_eq!(session.run_task_now("k").await.unwrap().queue, "default");
 }
 
 async fn a_run_is_one_job_with_the_tasks_arguments(db: Db) {
@@ -125,8 +125,8 @@ async fn a_run_is_one_job_with_the_tasks_arguments(db: Db) {
     let mut session = db.session().await;
     session.put_task("test", &put).await.unwrap();
     let ran = session.run_tasks(&[due("k", run_at)]).await.unwrap().remove(0);
-    let RanTask::Enqueued { job, queue } = ran else { panic!("{ran:?}") };
-    assert_eq!(queue, "reports");
+    let RanTask::Enqueued(job) = ran else { panic!("{ran:?}") };
+    assert_eq!(job.queue, "reports");
     let job = db.job(job.job_id).await.unwrap();
     assert_eq!((job.state, job.class.as_str(), job.priority), (JobState::Ready, "Report", 3));
     let envelope: serde_json::Value = serde_json::from_str(&job.envelope.unwrap()).unwrap();
@@ -142,7 +142,7 @@ async fn a_run_is_one_job_with_the_tasks_arguments(db: Db) {
 async fn a_run_happens_once_whatever_is_cleared(db: Db) {
     let run_at = an_hour_behind(&db, "k").await;
     let mut session = db.session().await;
-    assert!(matches!(session.run_tasks(&[due("k", run_at)]).await.unwrap()[0], RanTask::Enqueued { .. }));
+    assert!(matches!(session.run_tasks(&[due("k", run_at)]).await.unwrap()[0], RanTask::Enqueued(_)));
     for clear in ["solid_queue_recurring_executions", "solid_queue_jobs"] {
         db.run(&format!("delete from {clear}")).await;
         for earlier in [run_at, seconds_after(run_at, -5)] {
@@ -231,7 +231,7 @@ async fn a_run_by_hand_leaves_the_schedule_as_it_was(db: Db) {
     session.resume_task("k").await.unwrap();
     assert!(session.task("k").await.unwrap().unwrap().last_run_at > before);
     db.run(&format!("update gritstone_schedule set run_after = {}", db.seconds_from_now(-3601))).await;
-    assert!(matches!(session.run_tasks(&[due("k", run_at)]).await.unwrap()[0], RanTask::Enqueued { .. }));
+    assert!(matches!(session.run_tasks(&[due("k", run_at)]).await.unwrap()[0], RanTask::Enqueued(_)));
     assert_eq!((db.count("jobs").await, db.count("recurring_executions").await), (3, 3));
 }
 

@@ -75,9 +75,10 @@ impl Dispatch {
 
     fn spec(&self, plan: Option<&Plan>) -> Result<DispatcherSpec, Exit> {
         let Some(plan) = plan else { return Ok(DispatcherSpec::default()) };
-        plan.one(self.name.as_deref(), "Dispatcher", |spec| match spec {
+        let found = plan.one(self.name.as_deref(), "Dispatcher", |spec| match spec {
             Spec::Dispatcher(spec) => Some(spec.clone()),
             _ => None,
-        })
+        });
+        found.map(|(_, spec)| spec)
     }
 }

@@ -5,6 +5,7 @@
 
 mod batches;
 mod check;
+mod classes;
 mod clear;
 mod completions;
 mod convert;
@@ -19,7 +20,6 @@ mod logging;
 mod manifests;
 mod migrate;
 mod names;
-mod not_yet;
 mod one_worker;
 mod output;
 mod plan;
@@ -101,6 +101,7 @@ enum Command {
     Processes(processes::Processes),
     Batches(batches::Batches),
     Limits(limits::Limits),
+    Classes(classes::Classes),
     Recurring(recurring::Recurring),
     Check(check::Check),
     Convert(convert::Convert),
@@ -124,6 +125,7 @@ pub fn main() -> ExitCode {
         Command::Processes(command) => command.run(&cli.global),
         Command::Batches(command) => command.run(&cli.global),
         Command::Limits(command) => command.run(&cli.global),
+        Command::Classes(command) => command.run(&cli.global),
         Command::Recurring(command) => command.run(&cli.global),
         Command::Check(command) => command.run(&cli.global),
         Command::Convert(command) => command.run(&cli.global),

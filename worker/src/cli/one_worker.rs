@@ -20,6 +20,10 @@ pub(super) struct OneWorker {
     /// Jobs at a time in the one worker
     #[arg(long, value_name = "N", default_value_t = 3, conflicts_with_all = IN_RAILS_FILES, value_parser = clap::value_parser!(i32).range(1..=1_000))]
     threads: i32,
+    /// Run jobs of class Command too, whose argument is a text for the shell: whoever can write to the database can then run
+    /// anything here
+    #[arg(long)]
+    allow_commands: bool,
     /// How often a job is run at most, when its handler asks for more; 1 unless given, 1000 for --process with Solid Queue's files
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..=1_000))]
     pub(super) attempts: Option<i32>,
@@ -33,6 +37,7 @@ impl OneWorker {
     pub(super) fn spec(&self, drain_timeout: Duration) -> Result<QueueWorkerSpec, Exit> {
         Ok(QueueWorkerSpec {
             handler: self.handler.spec()?,
+            allow_commands: self.allow_commands,
             threads: self.threads,
             queues: self.queues.clone(),
             drain_timeout,
@@ -54,6 +59,7 @@ impl OneWorker {
     pub(super) fn handler_arguments(&self) -> Vec<OsString> {
         let attempts = self.attempts.map(|attempts| format!("--attempts={attempts}").into());
         let mut arguments: Vec<OsString> = attempts.into_iter().collect();
+        arguments.extend(self.allow_commands.then(|| OsString::from("--allow-commands")));
         let handlers = [
             ("--command", &self.handler.command),
             ("--process", &self.handler.process),

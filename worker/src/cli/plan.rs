@@ -45,13 +45,13 @@ impl Plan {
         }
     }
 
-    /// The one manifest of a kind that there is, or, where there are several, the one of the wanted name.
+    /// The one manifest of a kind that there is, or, where there are several, the one of the wanted name; with its full name.
     pub(super) fn one<S>(
         &self,
         wanted: Option<&str>,
         kind: &str,
         pick: impl Fn(&Spec) -> Option<S>,
-    ) -> Result<S, Exit> {
+    ) -> Result<(String, S), Exit> {
         let mut found: Vec<(String, &Metadata, S)> = Vec::new();
         for manifest in &self.manifests {
             let name = manifests::full_name(&manifest.metadata);
@@ -62,7 +62,7 @@ impl Plan {
             found.retain(|(name, metadata, _)| name == wanted || metadata.name == wanted);
         }
         match (found.pop(), found.is_empty(), wanted) {
-            (Some((.., spec)), true, _) => Ok(spec),
+            (Some((name, _, spec)), true, _) => Ok((name, spec)),
             (Some(_), false, _) => {
                 Err(Exit::Usage(format!("the files have several {kind}s: choose one with --name ({names})")))
             }

@@ -164,8 +164,8 @@ fn show(key: &str, global: &Global) -> Result<(), Exit> {
 fn run(key: &str, global: &Global) -> Result<(), Exit> {
     let enqueued = with_queue(global, "running a recurring task", async |queue: &mut Queue| {
         find(queue, key).await?;
-        let (enqueued, name) = queue.session.run_task_now(key).await?;
-        queue.wake(&[name].into()).await;
+        let enqueued = queue.session.run_task_now(key).await?;
+        queue.wake(&[enqueued.queue.clone()].into()).await;
         Ok(enqueued)
     })?;
     match global.json {

@@ -4,7 +4,7 @@ use super::exit::Exit;
 use super::one_worker::{OneWorker, SHUTDOWN_TIMEOUT};
 use super::plan::{Plan, need_database, worker_of_rails};
 use super::rails::RailsFiles;
-use super::{Global, database, handler, manifests, migrate, not_yet, runtime, signals, tasks, title};
+use super::{Global, database, handler, manifests, migrate, runtime, signals, tasks, title};
 use crate::process::{ChildCommand, DispatcherConfig, Pidfile, Stop, Supervisor, SupervisorConfig, WorkerConfig};
 use gritstone_crds::{DispatcherSpec, Duration, QueueWorkerSpec, Spec};
 use std::ffi::OsString;
@@ -24,7 +24,7 @@ Examples:
   gritstone start --config config/queue.yml --recurring config/recurring.yml --environment production --process ...")]
 pub(super) struct Start {
     /// Manifests: a file, or a folder of .yaml, .yml and .json files; may be repeated
-    #[arg(short, long, value_name = "FILE|DIR", conflicts_with_all = ["command", "process", "http", "queues", "threads", "attempts", "rails", "config", "recurring"])]
+    #[arg(short, long, value_name = "FILE|DIR", conflicts_with_all = ["command", "process", "http", "queues", "threads", "allow_commands", "attempts", "rails", "config", "recurring"])]
     file: Vec<PathBuf>,
     #[command(flatten)]
     worker: OneWorker,
@@ -83,10 +83,6 @@ impl Start {
         // Before the pidfile: its lock belongs to an open file, which would be closed.
         title::set(&format!("gritstone supervisor of {}", crew.names()), global);
         plan.iter().for_each(Plan::say);
-        for (name, spec) in &crew.workers {
-            let _worker = tracing::info_span!("worker", name).entered();
-            not_yet::warn(spec);
-        }
         let tasks = plan.map(|plan| plan.tasks).unwrap_or_default();
         if tasks::any(&tasks) && !crew.dispatchers.iter().any(|(_, spec)| spec.scheduler.enabled && spec.replicas > 0) {
             tracing::warn!(
@@ -125,7 +121,8 @@ impl Start {
             for (name, spec) in &crew.workers {
                 for _ in 0..spec.replicas {
                     supervisor = match mode {
-                        Mode::Async => in_process(supervisor, spec.clone()),
+                        Mode::Async if self.file.is_empty() => in_process(supervisor, "", spec.clone()),
+                        Mode::Async => in_process(supervisor, name, spec.clone()),
                         Mode::Fork => supervisor.child(self.child(global, "work", name)?),
                     };
                 }
@@ -234,7 +231,7 @@ impl Start {
     }
 }
 
-fn in_process(supervisor: Supervisor, spec: QueueWorkerSpec) -> Supervisor {
-    let config = WorkerConfig::from(&spec);
+fn in_process(supervisor: Supervisor, name: &str, spec: QueueWorkerSpec) -> Supervisor {
+    let config = WorkerConfig { name: name.to_owned(), ..WorkerConfig::from(&spec) };
     supervisor.try_worker(config, move || handler::build(&spec))
 }

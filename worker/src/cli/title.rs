@@ -102,6 +102,10 @@ impl Handler for Counted {
         self.0.classes()
     }
 
+    fn runs_commands(&self) -> bool {
+        self.0.runs_commands()
+    }
+
     fn ready(&self) -> BoxFuture<'_, ()> {
         self.0.ready()
     }

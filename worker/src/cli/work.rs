@@ -4,8 +4,8 @@ use super::exit::Exit;
 use super::one_worker::{OneWorker, SHUTDOWN_TIMEOUT};
 use super::plan::{Plan, need_database, worker_of_rails};
 use super::rails::RailsFiles;
-use super::{Global, database, handler, not_yet, runtime, signals, title};
-use crate::process::{Stop, Worker, follow_parent, supervisor_id};
+use super::{Global, database, handler, runtime, signals, title};
+use crate::process::{Stop, Worker, WorkerConfig, follow_parent, supervisor_id};
 use gritstone_crds::{Duration, QueueWorkerSpec, Spec};
 use std::path::PathBuf;
 
@@ -22,7 +22,7 @@ Examples:
 #[command(group = clap::ArgGroup::new("described").multiple(true).args(["file", "rails", "config", "recurring"]))]
 pub(super) struct Work {
     /// Manifests with a QueueWorker
-    #[arg(short, long, value_name = "FILE|DIR", conflicts_with_all = ["command", "process", "http", "queues", "threads", "attempts", "shutdown_timeout", "rails", "config", "recurring"])]
+    #[arg(short, long, value_name = "FILE|DIR", conflicts_with_all = ["command", "process", "http", "queues", "threads", "allow_commands", "attempts", "shutdown_timeout", "rails", "config", "recurring"])]
     file: Vec<PathBuf>,
     /// Which QueueWorker, where there are several
     #[arg(long, requires = "described")]
@@ -39,7 +39,7 @@ pub(super) struct Work {
 impl Work {
     pub(super) fn run(self, global: &Global) -> Result<(), Exit> {
         let plan = self.plan()?;
-        let spec = self.spec(plan.as_ref())?;
+        let (name, spec) = self.spec(plan.as_ref())?;
         need_database(&self.rails, global)?;
         let url = database::address(global)?;
         database::refuse_missing_file(&url).map_err(|exit| exit.during("starting a worker", &url))?;
@@ -48,7 +48,6 @@ impl Work {
         // A supervisor has said it already.
         if supervisor_id().is_none() {
             plan.iter().for_each(Plan::say);
-            not_yet::warn(&spec);
         }
         runtime::block_on(async {
             let handler = handler::build(&spec)?;
@@ -58,7 +57,8 @@ impl Work {
             follow_parent(&stop);
             title::count_jobs(&stop);
             if database::wait_until_usable(&store, &stop).await? {
-                let worker = Worker::new(store, (&spec).into(), handler).supervised_by(supervisor_id());
+                let config = WorkerConfig { name, ..WorkerConfig::from(&spec) };
+                let worker = Worker::new(store, config, handler).supervised_by(supervisor_id());
                 worker.run(&stop).await.map_err(|hook| Exit::Refused(hook.to_string()))?;
             }
             Ok(())
@@ -74,11 +74,14 @@ impl Work {
         })
     }
 
-    fn spec(&self, plan: Option<&Plan>) -> Result<QueueWorkerSpec, Exit> {
-        let Some(plan) = plan else { return self.worker.spec(self.shutdown_timeout) };
-        plan.one(self.name.as_deref(), "QueueWorker", |spec| match spec {
+    fn spec(&self, plan: Option<&Plan>) -> Result<(String, QueueWorkerSpec), Exit> {
+        let Some(plan) = plan else { return Ok((String::new(), self.worker.spec(self.shutdown_timeout)?)) };
+        let (name, spec) = plan.one(self.name.as_deref(), "QueueWorker", |spec| match spec {
             Spec::QueueWorker(spec) => Some((**spec).clone()),
             _ => None,
-        })
+        })?;
+        // Workers of Rails' files declare nothing, so theirs is no name that anything is declared by.
+        let name = if self.rails.are_meant() { String::new() } else { name };
+        Ok((name, spec))
     }
 }

@@ -5,7 +5,7 @@ use super::heart;
 use super::hooks::{HookError, Life, Reporter};
 use super::link::{Link, in_time};
 use super::maintenance::{self, Duties};
-use super::registration::{Application, Registration, unlisted};
+use super::registration::{Application, Declared, Registration, unlisted};
 use super::scheduler::Scheduler;
 use super::stop::Stop;
 use gritstone_store::Store;
@@ -57,7 +57,7 @@ impl Dispatcher {
             supervisor_id: self.supervisor_id,
             metadata: self.config.metadata(),
             max_interruptions: 0,
-            limits: Vec::new(),
+            declared: Declared::default(),
             reporter,
         };
         let mut ended = Ok(());

@@ -37,5 +37,5 @@ pub use scheduler::Scheduler;
 pub use stop::Stop;
 pub use supervisor::{ChildCommand, Pidfile, PidfileError, Supervisor, SupervisorConfig};
 pub(crate) use supervisor::{follow_parent, supervisor_id, write_settings};
-pub use tasks::{COMMANDS_QUEUE, rails_task, recurring_task};
+pub use tasks::{rails_task, recurring_task};
 pub use worker::Worker;

@@ -9,7 +9,7 @@ use super::config::SchedulerConfig;
 use super::heart;
 use super::hooks::{HookError, Life, Reporter};
 use super::link::{Link, in_time};
-use super::registration::{Application, Registration, unlisted};
+use super::registration::{Application, Declared, Registration, unlisted};
 use super::stop::Stop;
 use gritstone_store::{DueTask, Error, RanTask, ScheduleMark, Store, TaskStanding};
 use jiff::{SignedDuration, Timestamp};
@@ -82,7 +82,7 @@ impl Scheduler {
                 supervisor_id: self.supervisor_id,
                 metadata: metadata(&course.agenda.keys()),
                 max_interruptions: 0,
-                limits: Vec::new(),
+                declared: Declared::default(),
                 reporter: reporter.clone(),
             };
             let Some(registration) = application.register(&self.store, stop).await else { break };
@@ -317,9 +317,9 @@ impl Course {
         for (run, ran) in due.iter().zip(ran) {
             let DueTask { key: task, run_at: at, .. } = run;
             match ran {
-                RanTask::Enqueued { job, queue } => {
+                RanTask::Enqueued(job) => {
                     tracing::info!(task, %at, job_id = job.job_id, active_job_id = job.id, "enqueue_recurring_task");
-                    queues.insert(queue);
+                    queues.insert(job.queue);
                 }
                 RanTask::Already => tracing::debug!(task, %at, skipped = true, "enqueue_recurring_task"),
                 RanTask::Unreadable(fault) => {

@@ -1,13 +1,9 @@
 //! Recurring tasks of manifests, as the database keeps them.
 
-use crate::execute::command::SHELL_CLASS;
 use gritstone_crds::kinds::{self, MissedRunsPolicy, Schedule, TaskRun};
 use gritstone_crds::{Metadata, RecurringTaskSpec, ScheduleError, Timetable};
-use gritstone_store::{MissedRuns, NewTask, TaskSchedule};
+use gritstone_store::{COMMANDS_QUEUE, MissedRuns, NewTask, SHELL_CLASS, TaskSchedule};
 use serde_json::Value;
-
-/// The queue of the jobs of class `Command`, into which a task's `command` goes.
-pub const COMMANDS_QUEUE: &str = "gritstone_commands";
 
 /// What a manifest describes. Its cron is written down with its time zone, so that it means the same to everyone.
 ///
