@@ -137,8 +137,8 @@ fn a_shop_has_its_workers_its_dispatcher_and_its_tasks() {
 
     let warnings = lines(&application.warnings);
     assert_eq!(warnings.lines().count(), 2, "{warnings}");
-    assert!(warnings.contains("shop-recurring.yml:22: production.purge.command: is Ruby, which only Rails runs"));
-    assert!(warnings.contains("shop-recurring.yml:24: production.paused_for_now: has no schedule"), "{warnings}");
+    assert!(warnings.contains("shop-recurring.yml:26: production.purge.command: is Ruby, which only Rails runs"));
+    assert!(warnings.contains("shop-recurring.yml:28: production.paused_for_now: has no schedule"), "{warnings}");
 }
 
 #[test]
@@ -176,6 +176,7 @@ fn a_file_without_environments_holds_in_all_of_them() {
     let application = read(Some(&queue), None, &settings("anything"));
     let workers = workers(&application.manifests);
     assert_eq!((workers[0].1.replicas, workers[1].1.queues.to_string().as_str()), (0, "*"));
+    assert_eq!(workers[0].1.validate(), []);
     assert!(dispatchers(&application.manifests).is_empty() && application.warnings.is_empty());
 }
 
@@ -376,7 +377,7 @@ fn what_is_written_is_read_again_the_same_by_every_reader() {
         }
     }
     let yaml = application.to_yaml("two\nlines");
-    assert!(yaml.starts_with("# two\n# lines\n# shop-recurring.yml:22: production.purge"), "{yaml}");
+    assert!(yaml.starts_with("# two\n# lines\n# shop-recurring.yml:26: production.purge"), "{yaml}");
     let again = read_manifests(&yaml, "again.yaml").unwrap_or_else(|problems| panic!("{}{yaml}", lines(&problems)));
     for (again, manifest) in again.iter().zip(&application.manifests) {
         assert_eq!((&again.metadata, &again.spec), (&manifest.metadata, &manifest.spec), "{yaml}");
@@ -387,6 +388,21 @@ fn what_is_written_is_read_again_the_same_by_every_reader() {
         let value: serde_json::Value = serde_yaml::from_str(text).expect(text);
         if let Spec::RecurringTask(spec) = &manifest.spec {
             assert_eq!(value["spec"]["job"]["args"], json!(spec.job.as_ref().expect("a job").args), "{text}");
+        }
+    }
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_file_makes_the_reader_panic(
+        queue in "((workers|dispatchers|scheduler|test|threads|queues|<<|&a|\\*a|<%=?|%>|<%#|ENV|\\[|\\]|\\{|\\}|\"|'|:|,|-|#|ü|3|~|!t|\\n|  ) ?){0,20}",
+        recurring in "((test|a|class|schedule|args|every hour|command|<%= ENV\\['A'\\] %>|:|-|&a|\\*a|\\[|\\]|2026-01-01|:b|ü|\\n|  ) ?){0,20}",
+    ) {
+        let (queue, recurring) = (text(&queue), text(&recurring));
+        if let Ok(application) = solid_queue::read(Some(&queue), Some(&recurring), &settings("test")) {
+            let yaml = application.to_yaml("");
+            let again = read_manifests(&yaml, "again.yaml");
+            proptest::prop_assert_eq!(again.map(|again| again.len()), Ok(application.manifests.len()), "{}", yaml);
         }
     }
 }

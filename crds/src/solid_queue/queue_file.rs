@@ -111,11 +111,12 @@ fn crew(
     let mut crew = Crew::default();
     for (path, node) in elements(section, WORKERS, findings) {
         let Some(options) = decode::<Worker>(node, &path, findings) else { continue };
-        let spec = options.spec(&settings.worker);
-        // One that is not run at all may say anything.
-        if spec.replicas != 0 {
-            report(spec.validate(), &path, &WORKER_FIELDS, findings);
+        let mut spec = options.spec(&settings.worker);
+        if spec.replicas == 0 && spec.threads < 1 {
+            // One that isn't run at all has `threads: 0` beside `processes: 0` in many a file.
+            spec.threads = settings.worker.threads;
         }
+        report(spec.validate(), &path, &WORKER_FIELDS, findings);
         crew.workers.push((document.source(&path), spec));
     }
     for (path, node) in elements(section, DISPATCHERS, findings) {

@@ -42,13 +42,20 @@ impl Reader<'_> {
         let content = match content {
             Content::List(list) => Content::List(list.into_iter().map(|node| self.node(node)).collect()),
             Content::Map(entries) => Content::Map(self.entries(entries)),
-            Content::Text(text) if self.is_bare(place) => match symbol(&text) {
-                Some(symbol) => {
-                    tag = Some(SYMBOL.to_owned());
-                    Content::Text(symbol.to_owned())
+            Content::Text(text) if self.is_bare(place) => {
+                if is_no_text_in_ruby(&text) {
+                    let message =
+                        format!("Ruby reads {text} as a date, a time or a number: put it in quotes to have it as text");
+                    self.slip(place, message);
                 }
-                None => Content::Text(text),
-            },
+                match symbol(&text) {
+                    Some(symbol) => {
+                        tag = Some(SYMBOL.to_owned());
+                        Content::Text(symbol.to_owned())
+                    }
+                    None => Content::Text(text),
+                }
+            }
             other => other,
         };
         Node { place, tag, content }
@@ -127,6 +134,24 @@ fn symbol(text: &str) -> Option<&str> {
     (name.starts_with(|c: char| c.is_alphabetic() || c == '_') && name.chars().all(is_word)).then_some(name)
 }
 
+/// `2026-01-05`, `12:30:45` (which is 45,045), `1,000`: words that are text to us.
+fn is_no_text_in_ruby(text: &str) -> bool {
+    let mut date = text.splitn(3, '-');
+    let (year, month, day) = (date.next().unwrap_or_default(), date.next(), date.next());
+    let is_date = year.len() == 4
+        && digits(year)
+        && month.is_some_and(|month| (1..=2).contains(&month.len()) && digits(month))
+        && day.is_some_and(|day| day.starts_with(|c: char| c.is_ascii_digit()));
+    let number = text.strip_prefix(['-', '+']).unwrap_or(text);
+    let is_by_sixties = number.contains(':') && number.split(':').all(|part| !part.is_empty() && digits(part));
+    let begins = number.starts_with(|c: char| c.is_ascii_digit());
+    is_date || is_by_sixties || begins && number.contains(',') && number.split(',').all(digits)
+}
+
+fn digits(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'_')
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -172,12 +197,31 @@ mod tests {
     }
 
     #[test]
+    fn words_that_only_look_like_numbers_are_text() {
+        for text in [
+            "a: every day at 12:30\n",
+            "a: a, b\n",
+            "a: 0 9 * * 1-5\n",
+            "a: 1,2 3\n",
+            "a: \"12:30\"\n",
+            "a: 10-20-30\n",
+            "a: A::B\n",
+        ] {
+            assert!(read(text).is_ok(), "{text}");
+        }
+    }
+
+    #[test]
     fn slips_are_said_with_their_place() {
         for (text, line, expected) in [
             ("a: 1\nb: 2\na: 3\n", 3, "a is written twice, in lines 1 and 3"),
             (":a: 1\na: 3\n", 2, "a is written twice"),
             ("a: &a 1\nb:\n  <<: *a\n", 3, "brings in the fields of another map"),
             ("a: !ruby/object:Kernel {}\n", 1, "is a tag in YAML"),
+            ("a: 12:30:45\n", 1, "Ruby reads 12:30:45 as a date, a time or a number"),
+            ("a:\n  - 2026-01-05\n", 2, "put it in quotes"),
+            ("a: 2026-01-05 10:00:00\n", 1, "put it in quotes"),
+            ("a: 1,000\n", 1, "put it in quotes"),
         ] {
             let slips = read(text).expect_err(text);
             assert_eq!(slips.len(), 1, "{slips:?}");

@@ -82,6 +82,25 @@ async fn a_rails_folder_is_started_as_it_is_and_its_tasks_are_run() {
     assert_eq!(keys, ["tick"], "Ruby is left to Rails");
 }
 
+/// As people have it whose workers run elsewhere.
+#[tokio::test]
+async fn a_scheduler_alone_needs_no_handler() {
+    let home = home();
+    home.write("config/queue.yml", "production:\n  workers: [{threads: 0, processes: 0}]\n");
+    for arguments in [["start", "--rails"].as_slice(), &["start", "--config", "config/queue.yml", "--only-recurring"]] {
+        let mut command = home.command(arguments);
+        command.env("RAILS_ENV", "production");
+        let running = Running::start(command);
+        until("a task has run", async || {
+            let tasks = home.run(&["recurring", "show", "tick", "--json"]);
+            (tasks.code == Some(0) && !tasks.json()["last_run_at"].is_null()).then_some(())
+        })
+        .await;
+        assert_eq!(running.stop(), Some(0));
+        home.run(&["recurring", "remove", "tick"]).ok();
+    }
+}
+
 #[tokio::test]
 async fn tasks_are_the_rows_that_rails_scheduler_wrote_and_can_be_given_back() {
     let home = home();
@@ -177,8 +196,10 @@ fn what_is_wrong_is_said_before_anything_starts() {
     start(&["--rails"]).code(1).says("config/queue.yml:3: workers[0].queue: unknown field; did you mean queues?");
     let checked = home.run(&["check", "--rails", "--json"]).code(1).json();
     assert_eq!((&checked["ok"], &checked["problems"][0]["line"]), (&json!(false), &json!(3)));
-    home.write("config/queue.yml", "workers: []\n");
-    start(&["--rails"]).code(1).says("no recurring tasks for this environment: there is nothing to start");
+    for nothing in ["workers: []\n", "workers: [{threads: 0, processes: 0}]\n"] {
+        home.write("config/queue.yml", nothing);
+        start(&["--rails"]).code(1).says("no recurring tasks for this environment: there is nothing to start");
+    }
     assert!(!home.path("queue.db").exists());
 }
 

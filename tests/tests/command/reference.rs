@@ -40,6 +40,9 @@ fn every_row_of_bad_input_is_tested() {
         include_str!("bad_input/server.rs"),
         include_str!("bad_input/handlers.rs"),
         include_str!("bad_input/http.rs"),
+        include_str!("rails_files.rs"),
+        include_str!("recurring.rs"),
+        include_str!("start.rs"),
     );
     let page = page("bad-input.md");
     let mut rows = 0;

@@ -75,7 +75,7 @@ impl Start {
         let mode = self.mode()?;
         self.hooks.hooks()?;
         // Now, while someone is watching: a handler that can't be made must not fail in a restart loop.
-        for (_, spec) in &crew.workers {
+        for (_, spec) in crew.workers.iter().filter(|(_, spec)| spec.replicas > 0) {
             handler::build(spec)?;
         }
         need_database(&self.rails, global)?;
@@ -170,7 +170,9 @@ impl Start {
                 Spec::RecurringTask(_) | Spec::CronSchedule(_) => {}
             }
         }
-        if crew.workers.is_empty() && crew.dispatchers.is_empty() {
+        // Solid Queue refuses a file that leaves no process; a manifest may well say `replicas: 0`.
+        let are_workers = crew.workers.iter().any(|(_, spec)| !self.rails.are_meant() || spec.replicas > 0);
+        if !are_workers && crew.dispatchers.is_empty() {
             let none = match self.rails.are_meant() {
                 true => "the files name no workers, no dispatchers and no recurring tasks for this environment",
                 false => "the files name no QueueWorker and no Dispatcher",

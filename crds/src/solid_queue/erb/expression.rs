@@ -135,7 +135,7 @@ fn leading(text: &str, decimal: bool) -> String {
     let (mut end, mut point) = (0, !decimal);
     for (at, c) in text.char_indices() {
         let goes_on = c.is_ascii_digit() || c == '_' && end > 0 || at == 0 && matches!(c, '+' | '-');
-        if !goes_on && (point || c != '.' || end == 0) {
+        if !goes_on && (point || c != '.') {
             break;
         }
         point |= c == '.';
@@ -307,6 +307,10 @@ mod tests {
             (r#"ENV["ODD"].to_i"#, "12"),
             (r#"ENV["HALF"].to_f"#, "0.5"),
             (r#"ENV["FIVE"].to_f"#, "5.0"),
+            (r#"".5".to_f"#, "0.5"),
+            (r#""5. ".to_f"#, "5.0"),
+            (r#"" -3x".to_i"#, "-3"),
+            (r#""x3".to_i"#, "0"),
             (r#"ENV["NONE"].to_i"#, "0"),
             (r#"(ENV["NONE"] || "7").to_i"#, "7"),
             (r#"Integer(ENV.fetch("FIVE", 3))"#, "5"),
