@@ -89,14 +89,15 @@ impl Start {
                 "the files have recurring tasks and no Dispatcher to run them: they are left to other processes"
             );
         }
-        let _pidfile = match &self.pidfile {
-            Some(path) => Some(Pidfile::take(path).map_err(|error| Exit::Refused(error.to_string()))?),
-            None => None,
-        };
         runtime::block_on(async {
-            let store = database::open(global).await?;
             let stop = Stop::new();
+            // Before the pidfile, which tells others whom to send signals to.
             signals::listen(&stop)?;
+            let _pidfile = match &self.pidfile {
+                Some(path) => Some(Pidfile::take(path).map_err(|error| Exit::Refused(error.to_string()))?),
+                None => None,
+            };
+            let store = database::open(global).await?;
             title::count_jobs(&stop);
             let usable = match crew.dispatchers.iter().all(|(_, spec)| spec.migrate) {
                 true => migrate::bring_up(&store, &stop).await?,
