@@ -85,11 +85,20 @@ async fn a_limit_set_by_hand_outlives_the_start_of_workers() {
         (listed["processes"].as_array().unwrap().len() == 1).then_some(())
     })
     .await;
+    assert!(worker.log().contains("the limit accounts was set by hand to 5, and stays so"), "{}", worker.log());
     worker.stop();
     let listed = home.run(&["limits", "list", "--json"]).ok().json();
-    let declared = &listed["declared"][0];
-    assert_eq!((&declared["to"], &declared["by"], &declared["manifest"]["to"]), (&5.into(), &"hand".into(), &2.into()));
+    let limit = &listed["declared"][0];
+    assert_eq!((&limit["to"], &limit["by"], &limit["manifest"]["to"]), (&5.into(), &"hand".into(), &2.into()));
     home.run(&["limits", "list"]).ok().prints("by hand (shop/crew says 2)");
+    let other = declared(&home, "other", "concurrencyLimits: [{class: Sync, group: accounts, to: 2}]").await;
+    other.says("register_process").await;
+    assert!(!other.log().contains("otherwise"), "the same in both is no conflict: {}", other.log());
+    other.stop();
+    let other = declared(&home, "third", "concurrencyLimits: [{class: Sync, group: accounts, to: 9}]").await;
+    other.says("shop/other declares the limit accounts otherwise").await;
+    other.stop();
+    declared(&home, "crew", classes).await.stop();
     home.run(&["limits", "unset", "accounts"])
         .ok()
         .prints("accounts: 2 jobs at a time, others wait again, as shop/crew says");

@@ -4,7 +4,7 @@ use super::hooks::{ProcessInfo, Reporter};
 use super::identity::host_identity;
 use super::link::{Link, in_time, within};
 use super::stop::Stop;
-use gritstone_store::{ClassDefaults, Error, Limit, NewProcess, Session, Settings, Store};
+use gritstone_store::{ClassDefaults, DeclaredBy, DeclaredLimit, Error, Limit, NewProcess, Session, Settings, Store};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
@@ -52,7 +52,10 @@ impl Declared {
         for (group, limit) in &self.limits {
             match self.by.as_str() {
                 "" => in_time(session.declare_limit(group, *limit)).await?,
-                manifest => in_time(session.declare_limit_of(manifest, group, *limit)).await?,
+                manifest => {
+                    let before = in_time(session.declare_limit_of(manifest, group, *limit)).await?;
+                    before.iter().for_each(|before| say_what_differs(manifest, *limit, before));
+                }
             }
         }
         if self.by.is_empty() && self.classes.is_empty() {
@@ -72,6 +75,28 @@ impl Declared {
             tracing::info!(class, "the class has no defaults any more: {} said them before, and doesn't now", self.by);
         }
         Ok(())
+    }
+}
+
+/// Says who declares a limit otherwise than a manifest does.
+fn say_what_differs(manifest: &str, limit: Limit, before: &DeclaredLimit) {
+    let name = &before.name;
+    if before.by == DeclaredBy::Hand && before.limit != limit {
+        tracing::info!(
+            limit = name,
+            "the limit {name} was set by hand to {}, and stays so: `gritstone limits unset {name}` makes it {} again, as {manifest} says",
+            before.limit.to,
+            limit.to
+        );
+    }
+    if let Some((other, said)) = &before.manifest
+        && (other != manifest && *said != limit)
+    {
+        tracing::warn!(
+            limit = name,
+            "{other} declares the limit {name} otherwise: what {manifest} says holds now, until one of them starts again. Say it in \
+             one manifest, or the same in both"
+        );
     }
 }
 

@@ -110,14 +110,20 @@ impl Session<'_> {
     /// # Errors
     /// Those of the database.
     pub async fn declare_limit(&mut self, name: &str, limit: Limit) -> Result<(), Error> {
-        transaction!(self, self.write_limit(name, limit, Word::Program).await)
+        transaction!(self, self.write_limit(name, limit, Word::Program).await).map(drop)
     }
 
-    /// The same, as the manifest of this name does: what it says is remembered, though another limit was set by hand.
+    /// The same, as the manifest of this name does: what it says is remembered, though another limit was set by hand. What was
+    /// declared before comes back, so that a manifest that says otherwise can be named.
     ///
     /// # Errors
     /// Those of the database.
-    pub async fn declare_limit_of(&mut self, manifest: &str, name: &str, limit: Limit) -> Result<(), Error> {
+    pub async fn declare_limit_of(
+        &mut self,
+        manifest: &str,
+        name: &str,
+        limit: Limit,
+    ) -> Result<Option<DeclaredLimit>, Error> {
         transaction!(self, self.write_limit(name, limit, Word::Manifest(manifest)).await)
     }
 
@@ -126,7 +132,7 @@ impl Session<'_> {
     /// # Errors
     /// Those of the database.
     pub async fn set_limit(&mut self, name: &str, limit: Limit) -> Result<(), Error> {
-        transaction!(self, self.write_limit(name, limit, Word::Hand).await)
+        transaction!(self, self.write_limit(name, limit, Word::Hand).await).map(drop)
     }
 
     /// Takes back a limit, whoever declared it. What a manifest declares holds again where the limit was set by hand.
@@ -159,7 +165,8 @@ impl Session<'_> {
         self.query_one(&sql, &values![name]).await?.as_ref().map(read).transpose()
     }
 
-    async fn write_limit(&mut self, name: &str, limit: Limit, word: Word<'_>) -> Result<(), Error> {
+    /// What was there before comes back.
+    async fn write_limit(&mut self, name: &str, limit: Limit, word: Word<'_>) -> Result<Option<DeclaredLimit>, Error> {
         let found = self.lock_limit(name).await?;
         let held_by_hand = found.as_ref().is_some_and(|found| found.by == DeclaredBy::Hand);
         let holds = match (&found, word) {
@@ -192,7 +199,8 @@ impl Session<'_> {
         }
         values.extend([Value::NOW, Value::NOW]);
         self.execute(&sql, &values).await?;
-        Ok(())
+        drop(values);
+        Ok(found)
     }
 }
 
