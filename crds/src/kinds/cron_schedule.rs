@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::recurring_task::{check_time_zone, utc};
+use super::recurring_task::{check_description, check_time_zone, utc};
 use super::schedule::check_text;
 use super::{Interval, JobTemplate, MissedRuns};
 use crate::check::{Violation, Violations};
@@ -25,6 +25,9 @@ pub struct CronScheduleSpec {
     pub time_zone: String,
     /// What to enqueue; a command has become a job of class `Command`. Required.
     pub job: JobTemplate,
+    /// See [`RecurringTaskSpec::description`](super::RecurringTaskSpec::description).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
     /// See [`RecurringTaskSpec::missed_runs`](super::RecurringTaskSpec::missed_runs).
     #[serde(default)]
     pub missed_runs: MissedRuns,
@@ -47,6 +50,9 @@ impl CronScheduleSpec {
         }
         check_time_zone(&self.time_zone, at.field("timeZone"), &mut found);
         self.job.check(&at.field("job"), &mut found);
+        if let Some(description) = &self.description {
+            check_description(description, at.field("description"), &mut found);
+        }
         self.missed_runs.check(&at.field("missedRuns"), &mut found);
         found.into_vec()
     }

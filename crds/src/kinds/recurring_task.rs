@@ -125,7 +125,7 @@ impl RecurringTaskSpec {
     }
 }
 
-fn check_description(description: &str, at: Path, found: &mut Violations) {
+pub(super) fn check_description(description: &str, at: Path, found: &mut Violations) {
     let chars = description.chars().count();
     if chars > MAX_DESCRIPTION_CHARS {
         found.add(at, format!("has {chars} characters; at most {MAX_DESCRIPTION_CHARS} are possible"));

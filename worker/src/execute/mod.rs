@@ -50,7 +50,8 @@ pub enum Outcome {
         /// What went wrong.
         error: JobError,
     },
-    /// It was cut short by what is nobody's fault, and may have been run or not: counts as an interruption, uses no attempt.
+    /// It was cut short by what is nobody's fault, and may have been run or not: counts as an interruption, uses no attempt. Of a job
+    /// that was interrupted before it is a retry, else it could go on so for ever.
     Interrupted {
         /// What happened.
         error: JobError,

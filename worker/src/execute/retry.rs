@@ -120,6 +120,16 @@ impl Policy {
     }
 }
 
+impl Outcome {
+    /// The same for a job that was interrupted so often before.
+    pub(crate) fn after_interruptions(self, interruptions: u32) -> Self {
+        match self {
+            Self::Interrupted { error } if interruptions > 0 => Self::Retry { delay: None, error },
+            other => other,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -174,6 +184,16 @@ mod tests {
                       max in 0u64..10_000_000) -> Backoff {
             Backoff::new(Duration::from_millis(initial), factor, Duration::from_millis(max))
         }
+    }
+
+    #[test]
+    fn a_job_is_interrupted_once_and_then_uses_its_attempts() {
+        let interrupted = |before| {
+            let outcome = Outcome::Interrupted { error: JobError::new("E", "closed") }.after_interruptions(before);
+            Policy::default().decide(outcome, 1, "A", 0.5)
+        };
+        assert!(matches!(interrupted(0), Verdict::Interrupt(_)));
+        assert!(matches!(interrupted(1), Verdict::Fail(_)));
     }
 
     proptest! {

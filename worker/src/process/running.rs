@@ -262,6 +262,7 @@ impl Running {
     }
 
     fn decide(&self, job: &Job, attempts: Option<u32>, report: Report) -> Verdict {
+        let outcome = report.outcome.after_interruptions(job.interruptions);
         let decided = match attempts {
             // Its enqueuer said how many runs it has, which goes before what the worker says of its class.
             Some(attempts) => {
@@ -271,9 +272,9 @@ impl Running {
                 };
                 let classes = HashMap::from([(job.class.clone(), own)]);
                 let policy = Policy { classes, ..self.policy.clone() };
-                policy.decide(report.outcome, job.attempt, &job.class, rand::random())
+                policy.decide(outcome, job.attempt, &job.class, rand::random())
             }
-            None => self.policy.decide(report.outcome, job.attempt, &job.class, rand::random()),
+            None => self.policy.decide(outcome, job.attempt, &job.class, rand::random()),
         };
         let updated = report.active_job.as_deref().map(RawValue::get);
         // A handler that hands back an envelope has counted its exceptions itself, as `retry_on` does.
