@@ -18,7 +18,7 @@ use std::time::Duration;
 pub struct UnservedJobs {
     /// How many are ready, or will be within a minute.
     pub jobs: u64,
-    /// False when there may be more: only the first [`LOOKED_AT`] ready jobs of a queue are looked at, those that would be claimed first.
+    /// False when there may be more: only the first 5,000 ready jobs of a queue are looked at, those that would be claimed first.
     pub exact: bool,
     /// Their classes, the commonest first, three at most.
     pub classes: Vec<String>,
