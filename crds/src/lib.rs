@@ -15,6 +15,8 @@ pub mod manifest;
 mod nearest;
 mod path;
 pub mod schedule;
+#[cfg(feature = "kube")]
+pub mod schema;
 pub mod text;
 
 pub use check::Violation;
