@@ -169,7 +169,7 @@ pub(crate) fn items_of_any_json(schema: &mut Schema) {
 
 /// The text of a schedule or an interval: what a schema can't tell apart, so the types and `validate()` do.
 pub(crate) fn text_or_interval(_: &mut schemars::SchemaGenerator) -> Schema {
-    schemars::json_schema!({"x-kubernetes-preserve-unknown-fields": true, "maxLength": 255})
+    schemars::json_schema!({"x-kubernetes-preserve-unknown-fields": true, "minLength": 1, "maxLength": 255})
 }
 
 /// An object of which nothing is known here.
