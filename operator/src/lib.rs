@@ -1,0 +1,21 @@
+//! The operator: what manifests ask for, kept true on Kubernetes.
+//!
+//! A folder for each kind, each with the same five steps: `observe` reads what there is (client), `validate` says what is wrong with
+//! what is asked for (pure, the same function as everywhere), `build` makes objects of it (pure, can't fail), `apply` writes those
+//! that differ (client, server-side apply), `status` says how it went (pure) and is written when it changed.
+//!
+//! `conditions` and `events` tell people, `backoff` waits after an error, [`run`] runs it all until it is told to stop.
+
+mod apply;
+mod backoff;
+mod conditions;
+mod context;
+mod events;
+mod queue_worker;
+mod run;
+
+pub use context::Settings;
+pub use run::run;
+
+/// The field manager of everything but the number of workers of a scaled QueueWorker.
+pub const FIELD_MANAGER: &str = "gritstone-operator";
