@@ -2,7 +2,10 @@
 
 use crate::server::Bench;
 use anyhow::Result;
-use gritstone::store::{Claim as StoreClaim, Finish, Identity, Mark, NewProcess, Selection, Session, Verdict};
+use gritstone::store::{
+    COMMANDS_QUEUE, Claim as StoreClaim, Commands, Finish, Identity, Mark, NewProcess, RAILS_COMMANDS, Selection,
+    Session, Verdict,
+};
 use std::time::{Duration, Instant};
 
 /// Runs claims and prints their mean time in the server, with an empty queue and with a long one.
@@ -14,6 +17,9 @@ pub(crate) struct Claim {
     /// Claims
     #[arg(long, default_value_t = 3_000)]
     claims: u32,
+    /// Jobs a claim asks for
+    #[arg(long, default_value_t = 1)]
+    limit: u32,
 }
 
 impl Claim {
@@ -26,17 +32,23 @@ impl Claim {
             }
             let mut session = queue.store.connect().await?;
             let process_id = register(&mut session).await?;
-            let any = Selection::Any { excluded: vec!["solid_queue_recurring".into()], mark: Mark::START };
+            // As a worker claims that may not run commands: their queue is left out too.
+            let excluded = [RAILS_COMMANDS, COMMANDS_QUEUE].map(str::to_owned).to_vec();
+            let any = Selection::Any { excluded, mark: Mark::START };
             let named = Selection::Queues(vec![("default".into(), Mark::START)]);
             for (title, selection) in [("any queue", &any), ("a queue by name", &named)] {
-                bench.count_statements().await?;
-                for _ in 0..self.claims {
-                    claim(&mut session, process_id, selection).await?;
-                }
-                for (calls, mean, _, _) in bench.statements("with gate").await? {
-                    println!(
-                        "claim of 1, {title}, {jobs} jobs ready: mean {mean:.1} µs in the server over {calls} calls"
-                    );
+                for commands in [Commands::Leave, Commands::Take, Commands::PassOver] {
+                    bench.count_statements().await?;
+                    for _ in 0..self.claims {
+                        claim(&mut session, process_id, selection, commands, self.limit).await?;
+                    }
+                    for (calls, mean, _, _) in bench.statements("with gate").await? {
+                        println!(
+                            "claim of {}, {title}, commands {commands:?}, {jobs} jobs ready: mean {mean:.1} µs in the server over \
+                             {calls} calls",
+                            self.limit
+                        );
+                    }
                 }
             }
         }
@@ -60,10 +72,16 @@ pub(crate) async fn register(session: &mut Session<'static>) -> Result<i64> {
 }
 
 /// Claims a job, if there is one, and finishes it; how long the claim took.
-pub(crate) async fn claim(session: &mut Session<'static>, process_id: i64, selection: &Selection) -> Result<Duration> {
-    let claim = StoreClaim { process_id, selection, limit: 1, classes: None, skip_locked: true, ahead: None };
+pub(crate) async fn claim(
+    session: &mut Session<'static>,
+    process_id: i64,
+    selection: &Selection,
+    commands: Commands,
+    limit: u32,
+) -> Result<Duration> {
+    let claim = StoreClaim { process_id, selection, limit, classes: None, commands, skip_locked: true, ahead: None };
     let began = Instant::now();
-    let claimed = session.claim(&claim).await?;
+    let claimed = session.claim(&claim).await?.jobs;
     let took = began.elapsed();
     let finishes: Vec<Finish> = claimed
         .iter()

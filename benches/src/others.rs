@@ -6,7 +6,7 @@ use crate::enqueue::single;
 use crate::figures::{Figures, print_pairs};
 use crate::latency::Latency;
 use anyhow::{Result, bail};
-use gritstone::store::{Mark, MigrateOptions, NewJob, Selection, Selector, Store, StoreOptions};
+use gritstone::store::{Commands, Mark, MigrateOptions, NewJob, Selection, Selector, Store, StoreOptions};
 use gritstone_tests::servers::{PrivateServer, Server, ServerOptions};
 use serde_json::json;
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, MySqlConnection, Row as _, SqliteConnection};
@@ -189,7 +189,7 @@ impl Others {
             let process_id = register(&mut session).await?;
             let mut times = Vec::new();
             for _ in 0..SINGLES {
-                times.push(claim(&mut session, process_id, &any).await?.as_secs_f64());
+                times.push(claim(&mut session, process_id, &any, Commands::Leave, 1).await?.as_secs_f64());
             }
             let times = Figures::new(times);
             println!(

@@ -6,6 +6,7 @@
 //!    its line ([`manifest`]).
 //! 2. The [`kinds`] are plain types with Solid Queue's defaults. Values written as text ([`text`]: durations, queues, keys) are
 //!    parsed while reading, so that inside no one checks them again.
+//!    [`solid_queue`] makes the same of Rails' own files.
 //! 3. `validate()` on each kind says what its types can't: a pure function that the `gritstone check` command, local mode and the
 //!    operator share. [`read_manifests`] has called it already.
 
@@ -17,6 +18,7 @@ mod path;
 pub mod schedule;
 #[cfg(feature = "kube")]
 pub mod schema;
+pub mod solid_queue;
 pub mod text;
 
 pub use check::Violation;

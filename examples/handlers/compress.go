@@ -135,16 +135,17 @@ func say(line Line) {
 	}
 }
 
-// task is a job, and how it hears that it must stop.
+// task is a job, and what tells it to stop.
 type task struct {
-	ctx context.Context
-	job Message
+	job  Message
+	ctx  context.Context
+	stop context.CancelFunc
 }
 
-// read passes jobs on, and stops those whose cancel arrives, until stdin ends.
+// read passes jobs on, and stops the one whose cancel arrives, until stdin ends.
 func read(tasks chan<- task) {
 	defer close(tasks)
-	running, stop := int64(0), func() {}
+	var running task
 	lines := json.NewDecoder(bufio.NewReader(os.Stdin))
 	for {
 		var message Message
@@ -152,17 +153,15 @@ func read(tasks chan<- task) {
 			return
 		}
 		if message.Cancel != nil {
-			if *message.Cancel == running {
-				stop()
+			// One of a job that is over already means nothing.
+			if *message.Cancel == running.job.Claim {
+				running.stop()
 			}
 			continue
 		}
-		// The next job comes after the answer to the one before.
-		stop()
-		var ctx context.Context
-		ctx, stop = context.WithCancel(context.Background())
-		running = message.Claim
-		tasks <- task{ctx, message}
+		running = task{job: message}
+		running.ctx, running.stop = context.WithCancel(context.Background())
+		tasks <- running
 	}
 }
 
@@ -171,5 +170,6 @@ func main() {
 	go read(tasks)
 	for task := range tasks {
 		say(run(task.ctx, task.job))
+		task.stop()
 	}
 }

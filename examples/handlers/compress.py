@@ -74,13 +74,15 @@ def say(job, **line):
 
 def read(jobs, cancelled):
     """Passes jobs on and notes what is to stop, until stdin ends. In a thread of its own: a job runs meanwhile."""
-    for line in sys.stdin:
-        message = json.loads(line)
-        if "cancel" in message:
-            cancelled.add(message["cancel"])
-        else:
-            jobs.put(message)
-    jobs.put(None)
+    try:
+        for line in sys.stdin:
+            message = json.loads(line)
+            if "cancel" in message:
+                cancelled.add(message["cancel"])
+            else:
+                jobs.put(message)
+    finally:
+        jobs.put(None)
 
 
 def main():

@@ -73,6 +73,7 @@ Thread.new do
       jobs << message
     end
   end
+ensure
   jobs.close
 end
 

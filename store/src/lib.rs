@@ -20,8 +20,8 @@ mod url;
 pub use envelope::{Envelope, EnvelopeError};
 pub use error::Error;
 pub use job::{
-    ClaimedJob, DEFAULT_QUEUE, Due, EnqueueError, Enqueued, Finish, JobError, Limit, MAX_NAME, NewJob, OnConflict,
-    Placed, UseLimit, Verdict,
+    ClaimedJob, ClassDefaults, ClassLimit, DEFAULT_QUEUE, Due, EnqueueError, Enqueued, Finish, JobClass, JobError,
+    KeyPart, KeyStep, Limit, LimitKey, MAX_NAME, NewJob, OnConflict, Placed, SHELL_CLASS, UseLimit, Verdict,
 };
 pub use migrate::{Action, MigrateOptions, SCHEMA_VERSION, Step};
 pub use notify::{CHANNEL, News, Wakeups};

@@ -51,10 +51,12 @@ const MIGRATIONS: &[Migration] = &[
     migration!(2, "0002_solid_queue_batches", Scope::Batches, min_compatible: 1),
     migration!(3, "0003_gritstone", Scope::Ours, min_compatible: 1),
     migration!(4, "0004_schedule", Scope::Ours, min_compatible: 1),
+    migration!(5, "0005_class_defaults", Scope::Ours, min_compatible: 1),
+    migration!(6, "0006_schedule_time_zone", Scope::Ours, min_compatible: 1),
 ];
 
 /// The schema version that this program makes.
-pub const SCHEMA_VERSION: i32 = 4;
+pub const SCHEMA_VERSION: i32 = 6;
 
 /// What to do with one migration.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -181,8 +183,8 @@ impl Session<'_> {
         for (step, migration) in steps.iter().zip(MIGRATIONS) {
             match step.action {
                 Action::Apply if self.dialect.is_mysql() => {
-                    // Cut off halfway, it must not be taken for tables that Rails made.
-                    self.forget(-step.version).await?;
+                    // Cut off halfway, it must not be taken for tables that Rails made. A mark that is there stays there: cut off in a
+                    // moment without it, it would be.
                     self.note(-step.version, &format!("{BEGUN} {}", step.name), migration).await?;
                     self.run_file(step.sql).await?;
                     self.note(step.version, step.name, migration).await?;
@@ -202,11 +204,11 @@ impl Session<'_> {
     }
 
     async fn note(&mut self, version: i32, name: &str, migration: &Migration) -> Result<(), Error> {
-        self.execute(
-            "insert into gritstone_migrations (version, name, min_compatible, applied_at) values (?, ?, ?, ?)",
-            &[version.into(), name.into(), migration.min_compatible.into(), Value::NOW],
-        )
-        .await?;
+        let sql = format!(
+            "insert into gritstone_migrations (version, name, min_compatible, applied_at) values (?, ?, ?, ?){}",
+            self.dialect.unless_there("version")
+        );
+        self.execute(&sql, &[version.into(), name.into(), migration.min_compatible.into(), Value::NOW]).await?;
         Ok(())
     }
 

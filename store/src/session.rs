@@ -2,6 +2,7 @@
 
 use crate::error::Error;
 use crate::sql::{Dialect, Row, Statement, Value, render};
+use crate::transitions::KnownClasses;
 use futures::StreamExt as _;
 use sqlx::mysql::MySqlArguments;
 use sqlx::postgres::PgArguments;
@@ -27,6 +28,7 @@ pub struct Session<'c> {
     busy: bool,
     transaction: Transaction,
     writer: Arc<Mutex<()>>,
+    pub(crate) known_classes: Arc<KnownClasses>,
 }
 
 /// What a database has beyond the tables that every version of Solid Queue makes.
@@ -118,8 +120,14 @@ macro_rules! each_driver {
 }
 
 impl<'c> Session<'c> {
-    pub(crate) fn new(wire: Wire<'c>, dialect: Dialect, features: Features, writer: Arc<Mutex<()>>) -> Self {
-        Session { wire, dialect, features, busy: false, transaction: Transaction::None, writer }
+    pub(crate) fn new(
+        wire: Wire<'c>,
+        dialect: Dialect,
+        writer: Arc<Mutex<()>>,
+        known_classes: Arc<KnownClasses>,
+    ) -> Self {
+        let features = Features::default();
+        Session { wire, dialect, features, busy: false, transaction: Transaction::None, writer, known_classes }
     }
 
     /// Runs a statement; how many rows it changed (MySQL: how many it matched).

@@ -3,6 +3,7 @@
 use crate::error::Error;
 use crate::session::{CONFLICT_RETRIES, Caller, Features, Held, Session, Wire, pause_before_retry};
 use crate::sql::Dialect;
+use crate::transitions::KnownClasses;
 use crate::url::{DatabaseUrl, Synchronous};
 use sqlx::ConnectOptions as _;
 use sqlx::mysql::{MySqlConnectOptions, MySqlPoolOptions, MySqlSslMode};
@@ -29,6 +30,8 @@ struct Inner {
     connect_timeout: Duration,
     /// SQLite: this process's turn to write.
     writer: Arc<Mutex<()>>,
+    /// The defaults of classes, as last read.
+    known_classes: Arc<KnownClasses>,
     notifier: crate::notify::Notifier,
 }
 
@@ -133,6 +136,7 @@ impl Store {
             connect_timeout: options.connect_timeout,
             found: AtomicU8::new(0),
             writer: Arc::default(),
+            known_classes: Arc::default(),
             notifier: crate::notify::Notifier::default(),
         };
         Ok(Store { inner: Arc::new(inner) })
@@ -256,7 +260,8 @@ impl Store {
             (Wire::MySql(_), true) => Dialect::MariaDb,
             (Wire::Sqlite(_), _) => Dialect::Sqlite,
         };
-        let mut session = Session::new(wire, dialect, Features::default(), Arc::clone(&self.inner.writer));
+        let (writer, classes) = (Arc::clone(&self.inner.writer), Arc::clone(&self.inner.known_classes));
+        let mut session = Session::new(wire, dialect, writer, classes);
         if found & KNOWN == 0 {
             found = explore(&mut session).await?;
             self.inner.found.store(found, Ordering::Release);

@@ -211,6 +211,12 @@ fn handlers_of_both_kinds() {
 }
 
 #[test]
+fn commands_and_classes() {
+    follow("guides/commands.md", None);
+    follow("guides/classes.md", None);
+}
+
+#[test]
 fn dots_stand_for_anything() {
     let lines = |text: &str| text.lines().map(str::to_owned).collect::<Vec<_>>();
     assert!(is_promised(&lines("...\nb...d\n..."), &lines("a\nbcd")));

@@ -182,6 +182,31 @@ async fn a_job_that_a_job_enqueues_is_run_too() {
 }
 
 #[tokio::test]
+async fn rails_own_files_are_started_as_they_are_and_retry_on_decides() {
+    let example = Example::new().await;
+    let config = example.site.folder().join("config");
+    std::fs::create_dir(&config).unwrap();
+    let queue = "default: &default\n  dispatchers: [{polling_interval: 0.1}]\n  workers:\n    - queues: \"*\"\n      threads: 2\n      \
+                 processes: <%= ENV.fetch(\"JOB_CONCURRENCY\", 1) %>\nproduction:\n  <<: *default\n";
+    std::fs::write(config.join("queue.yml"), queue).unwrap();
+    let recurring =
+        "production:\n  call:\n    class: Errands::Call\n    args: [ \"555\" ]\n    schedule: every second\n";
+    std::fs::write(config.join("recurring.yml"), recurring).unwrap();
+    let environment = example.environment();
+    let mut environment: Vec<_> = environment.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    environment.extend([("RAILS_ENV", "production"), ("JOB_CONCURRENCY", "2")]);
+    let arguments = ["start", "--rails", "--process", "ruby gritstone_rails.rb errands.rb"];
+    let mut running = example.site.run_with(&arguments, &environment);
+    example.site.listed("Worker", 2).await;
+    example.site.finished(1).await;
+    assert!(running.stop().await.success(), "{}", running.log());
+    let finished = "select arguments from solid_queue_jobs where finished_at is not null order by id limit 1";
+    let envelope: Value = serde_json::from_str(&example.site.rows(finished).await[0][0]).unwrap();
+    assert_eq!((&envelope["job_class"], &envelope["executions"]), (&json!("Errands::Call"), &json!(2)));
+    assert!(example.journal().contains(&"Errands::Call 3 ends".to_owned()), "{:?}", example.journal());
+}
+
+#[tokio::test]
 async fn a_record_is_found_by_its_global_id_in_a_rails_application() {
     let example = Example::new().await;
     let shop =

@@ -5,6 +5,7 @@
 mod support;
 
 use gritstone::execute::command::CommandHandler;
+use gritstone::execute::commands::WithCommands;
 use gritstone::execute::errors::class;
 use gritstone::execute::launcher::Launcher;
 use gritstone::execute::retry::Backoff;
@@ -36,6 +37,7 @@ fn main() -> ExitCode {
             children_do_not_see_the_queues_credentials,
             without_a_launcher_it_works_the_same,
             a_shell_command_is_the_jobs_argument,
+            a_shell_runs_no_other_class,
             children_and_theirs_die_with_a_killed_engine,
             children_die_with_a_killed_engine_even_without_their_guardian,
         ],
@@ -241,12 +243,30 @@ async fn a_shell_command_is_the_jobs_argument() {
     let handler = CommandHandler::shell(LONG);
     assert_eq!(handler.classes().unwrap(), ["Command"]);
     let scratch = Scratch::new();
+    let job = |claim, arguments| Job { class: "Command".into(), ..job(claim, arguments) };
     let text = format!("cd '{}' && echo a b | tr a-b x-y > out && mv out result && exit 65", scratch.text());
     assert!(matches!(run(&handler, job(7, json!([text]))).await.outcome, Outcome::Fail { .. }));
     assert_eq!(scratch.note("result").await, "x y\n");
     for arguments in [json!([]), json!(["a\0b"]), json!([1])] {
         assert_eq!(error(run(&handler, job(7, arguments)).await).exception_class(), class::INVALID_ARGUMENTS);
     }
+}
+
+async fn a_shell_runs_no_other_class() {
+    let scratch = Scratch::new();
+    let text = json!([format!("touch '{}/ran'", scratch.text())]);
+    let other = Job { class: "Mail".into(), ..job(7, text.clone()) };
+    for handler in [&CommandHandler::shell(LONG) as &dyn Handler, &WithCommands::only()] {
+        let report = handler.run(Arc::new(other.clone()), Context::default()).await;
+        assert_eq!(error(report).exception_class(), class::UNKNOWN_JOB_CLASS);
+    }
+    let beside = WithCommands::beside(Arc::new(sh("exit 3")));
+    let report = beside.run(Arc::new(other.clone()), Context::default()).await;
+    assert_eq!(error(report).exception_class(), class::HANDLER_EXIT, "its own handler ran it");
+    assert!(!scratch.path().join("ran").exists());
+    let command = Job { class: "Command".into(), ..other };
+    assert_eq!(beside.run(Arc::new(command), Context::default()).await.outcome, Outcome::Done);
+    assert!(scratch.path().join("ran").exists());
 }
 
 async fn children_and_theirs_die_with_a_killed_engine() {

@@ -25,6 +25,7 @@ fn main() -> ExitCode {
             a_job_that_goes_on_calls_back,
             a_job_that_goes_on_and_must_stop_is_told_so,
             a_job_that_goes_on_in_silence_is_given_up,
+            a_kept_connection_that_breaks_interrupts_a_job_once,
             a_server_that_is_silent_is_given_up,
             a_body_without_end_takes_no_memory_and_ends,
             what_a_failing_response_says_is_cut_off,
@@ -151,7 +152,7 @@ async fn a_job_that_goes_on_calls_back() {
     let note = scratch.path().join("code");
     let handler = server.handler();
     let report = run(&handler, sample(json!(["call back", note]))).await;
-    assert_eq!(result(&report), json!([403, 409, 204]));
+    assert_eq!(result(&report), json!([403, 409, 204, 401, 404, 405, 400, 413]));
     assert_eq!(scratch.note("code").await, "410");
 }
 
@@ -177,6 +178,36 @@ async fn a_job_that_goes_on_in_silence_is_given_up() {
     let handler = HttpHandler::new(Settings { heartbeat_timeout: SHORT, ..server.settings() }).unwrap();
     let error = error(run(&handler, sample(json!(["go on", scratch.path().join("started")]))).await);
     assert_eq!(error.exception_class(), class::HANDLER_TIMEOUT);
+}
+
+/// Answers one job on each connection, and closes it when the next one is sent.
+async fn serve_one_each(listener: tokio::net::TcpListener) {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    loop {
+        let (mut stream, _) = listener.accept().await.expect("a connection");
+        tokio::spawn(async move {
+            let mut request = [0; 64 * 1024];
+            if stream.read(&mut request).await.is_ok_and(|read| read > 0) {
+                stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await.expect("an answer");
+                drop(stream.read(&mut request).await);
+            }
+        });
+    }
+}
+
+async fn a_kept_connection_that_breaks_interrupts_a_job_once() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = format!("http://{}/jobs", listener.local_addr().unwrap()).parse().unwrap();
+    tokio::spawn(serve_one_each(listener));
+    let handler = HttpHandler::new(Settings::new(endpoint)).unwrap();
+    assert_eq!(run(&handler, sample(json!([]))).await.outcome, Outcome::Done);
+    let broken = run(&handler, sample(json!([]))).await.outcome;
+    let Outcome::Interrupted { error } = broken else { panic!("{broken:?}") };
+    assert_eq!(error.exception_class(), class::HANDLER_CRASHED);
+    // Another job's connection is there, and would break too.
+    assert_eq!(run(&handler, sample(json!([]))).await.outcome, Outcome::Done);
+    let again = Job { interruptions: 1, ..sample(json!([])) };
+    assert_eq!(run(&handler, again).await.outcome, Outcome::Done);
 }
 
 async fn a_server_that_is_silent_is_given_up() {

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 #[cfg(feature = "kube")]
 use super::CronScheduleStatus;
-use super::recurring_task::{check_time_zone, utc};
+use super::recurring_task::{check_description, check_time_zone, utc};
 use super::schedule::check_text;
 use super::{Interval, JobTemplate, MissedRuns};
 use crate::check::{Violation, Violations};
@@ -54,6 +54,10 @@ pub struct CronScheduleSpec {
     pub time_zone: String,
     /// What to enqueue; a command has become a job of class `Command`. Required.
     pub job: JobTemplate,
+    /// For people: what it is for, at most 1000 characters. Default nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "kube", schemars(length(max = 1000)))]
+    pub description: Option<String>,
     /// What to do about runs that fell into a time when no scheduler was running.
     #[serde(default)]
     pub missed_runs: MissedRuns,
@@ -76,6 +80,9 @@ impl CronScheduleSpec {
         }
         check_time_zone(&self.time_zone, at.field("timeZone"), &mut found);
         self.job.check(&at.field("job"), &mut found);
+        if let Some(description) = &self.description {
+            check_description(description, at.field("description"), &mut found);
+        }
         self.missed_runs.check(&at.field("missedRuns"), &mut found);
         found.into_vec()
     }

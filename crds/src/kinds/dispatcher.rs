@@ -79,6 +79,9 @@ pub struct ConcurrencyMaintenance {
 pub struct Scheduler {
     /// Whether it runs. Default true.
     pub enabled: bool,
+    /// Whether it also runs the tasks that a Rails application makes while it runs (`SolidQueue.schedule_recurring_task`). Default
+    /// false, as Solid Queue's `dynamic_tasks_enabled`.
+    pub dynamic_tasks: bool,
     /// Programs to run at points of a scheduler's life. Default none.
     #[serde(skip_serializing_if = "ProcessHooks::is_empty")]
     pub hooks: ProcessHooks,
@@ -141,7 +144,7 @@ impl Default for ConcurrencyMaintenance {
 
 impl Default for Scheduler {
     fn default() -> Self {
-        Self { enabled: true, hooks: ProcessHooks::default() }
+        Self { enabled: true, dynamic_tasks: false, hooks: ProcessHooks::default() }
     }
 }
 

@@ -34,6 +34,9 @@ pub struct Hooks {
 }
 
 /// The same for a process that runs no jobs: a dispatcher, a scheduler.
+///
+/// Its fields are written out in [`Hooks`] too. Flattened into it, serde would no longer tell the reader of manifests which fields
+/// there are, and a misspelt one would pass.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "kube", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]

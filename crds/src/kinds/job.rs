@@ -7,6 +7,8 @@ use crate::check::Violations;
 use crate::path::Path;
 use crate::text::QueueName;
 
+use super::retry::MAX_ATTEMPTS;
+
 /// What to enqueue.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "kube", derive(schemars::JsonSchema))]
@@ -42,6 +44,10 @@ pub struct ClassDefault {
     /// Its priority, smaller ones first. Default 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub priority: Option<i32>,
+    /// The total of runs of its jobs, 1 to 1000, written with each of them. Default what the worker says that runs them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "kube", schemars(range(min = 1, max = 1000)))]
+    pub attempts: Option<i32>,
 }
 
 /// What to do about runs that fell into a time when no scheduler was running.
@@ -96,8 +102,11 @@ impl ClassDefault {
         for (position, entry) in defaults.iter().enumerate() {
             let at = at.index(position);
             found.name(at.field("class"), "the class", &entry.class);
-            if entry.queue.is_none() && entry.priority.is_none() {
-                found.add(at, "says nothing about the class: give a queue, a priority or both");
+            if let Some(attempts) = entry.attempts {
+                found.number(at.field("attempts"), attempts, 1..=MAX_ATTEMPTS);
+            }
+            if entry.queue.is_none() && entry.priority.is_none() && entry.attempts.is_none() {
+                found.add(at, "says nothing about the class: give a queue, a priority, attempts or several of them");
             }
         }
     }

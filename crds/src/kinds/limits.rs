@@ -3,11 +3,10 @@
 use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use crate::check::Violations;
 use crate::path::Path;
-use crate::text::{Duration, KeyError, KeyExpression};
+use crate::text::{Duration, KeyExpression};
 
 /// At most `to` jobs with one key run at once, anywhere. Solid Queue's `limits_concurrency`, for classes it can't ask.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -68,19 +67,6 @@ impl ConcurrencyLimit {
         self.group.as_deref().unwrap_or(&self.class)
     }
 
-    /// The concurrency key of a job of this class with these arguments, group included, as Solid Queue writes it
-    /// (`SyncAccount/42`). `None` when the job is not limited, see [`KeyExpression::evaluate`].
-    ///
-    /// # Errors
-    /// When the arguments make nothing that can be a key.
-    pub fn key_of(&self, args: &[Value]) -> Result<Option<String>, KeyError> {
-        let Some(expression) = &self.key else { return Ok(Some(self.group().to_owned())) };
-        match expression.evaluate(args)? {
-            Some(key) => expression.checked(format!("{}/{key}", self.group())).map(Some),
-            None => Ok(None),
-        }
-    }
-
     pub(super) fn check_all(limits: &[Self], at: &Path, found: &mut Violations) {
         found.list(at, limits, Self::MAX, |limit| ("class", &limit.class));
         let mut groups = HashMap::new();
@@ -118,33 +104,5 @@ impl ConcurrencyLimit {
         found.number(at.field("to"), self.to, 1..=1_000_000);
         let range = Duration::from_secs(1)..=Duration::from_mins(365 * 24 * 60);
         found.duration(at.field("duration"), self.duration, range);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    fn limit(value: Value) -> ConcurrencyLimit {
-        serde_json::from_value(value).expect("a limit")
-    }
-
-    #[test]
-    fn keys_are_those_of_solid_queue() {
-        let args = [json!(42)];
-        let by_class = limit(json!({"class": "OneAtATimeJob", "key": "args[0]"}));
-        assert_eq!(by_class.key_of(&args), Ok(Some("OneAtATimeJob/42".to_owned())));
-        let by_group = limit(json!({"class": "Sync", "group": "ContactActions", "key": "'static'"}));
-        assert_eq!(by_group.key_of(&args), Ok(Some("ContactActions/static".to_owned())));
-        assert_eq!(limit(json!({"class": "Whole"})).key_of(&args), Ok(Some("Whole".to_owned())));
-        assert_eq!(by_class.key_of(&[]), Ok(None));
-    }
-
-    #[test]
-    fn group_and_key_together_fit_the_database() {
-        let long = limit(json!({"class": "Sync", "key": "args[0]"}));
-        assert!(long.key_of(&[json!("x".repeat(250))]).is_ok());
-        assert!(matches!(long.key_of(&[json!("x".repeat(251))]), Err(KeyError::TooLong { chars: 256, .. })));
     }
 }

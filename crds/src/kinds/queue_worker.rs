@@ -61,11 +61,12 @@ pub struct QueueWorkerSpec {
     pub polling_interval: Duration,
     /// Whether claims use `SKIP LOCKED`; false is for databases without it. Default true.
     pub skip_locked: bool,
-    /// Who does the work. Needed unless `allowCommands` is set and only commands are run.
+    /// Who does the work. Needed unless `allowCommands` is set: then it may be left out, and only commands are run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub handler: Option<Handler>,
-    /// Whether jobs of class `Command`, whose argument is a line for the shell, are run at all. Default false: whoever can
-    /// enqueue could run anything.
+    /// Whether jobs of class `Command`, whose argument is a text for the shell, are run at all. Default false: whoever can write to the
+    /// database could run anything. They lie in the queue `gritstone_commands`, which is then served after those listed unless the
+    /// list has it or rules it out.
     pub allow_commands: bool,
     /// How often a job is run. Default once.
     pub retry: Retry,
@@ -85,7 +86,7 @@ pub struct QueueWorkerSpec {
     #[cfg_attr(feature = "kube", schemars(transform = crate::schema::unique_by("class", 200)))]
     #[cfg_attr(feature = "kube", schemars(transform = crate::schema::concurrency_limits))]
     pub concurrency_limits: Vec<ConcurrencyLimit>,
-    /// The queue and priority of classes, for whoever enqueues without saying; at most 500. Default none.
+    /// The queue, priority and attempts of classes, for whoever enqueues without saying; at most 500. Default none.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[cfg_attr(feature = "kube", schemars(transform = crate::schema::unique_by("class", 500)))]
     pub class_defaults: Vec<ClassDefault>,
@@ -160,6 +161,9 @@ impl Default for QueueWorkerSpec {
     }
 }
 
+/// The class of jobs that are a text for the shell.
+const SHELL_CLASS: &str = "Command";
+
 /// The most classes that a claim can filter by.
 const MAX_CLASSES: usize = 500;
 
@@ -179,7 +183,7 @@ impl QueueWorkerSpec {
         self.concurrency_limits.iter().find(|limit| limit.class == class)
     }
 
-    /// The queue and priority of `class`.
+    /// What jobs of `class` have unless their enqueuer says otherwise.
     pub fn class_default(&self, class: &str) -> Option<&ClassDefault> {
         self.class_defaults.iter().find(|entry| entry.class == class)
     }
@@ -196,7 +200,7 @@ impl QueueWorkerSpec {
             database.check(&at.field("database"), found);
         }
         if let Some(classes) = &self.classes {
-            check_classes(classes, &at.field("classes"), found);
+            self.check_classes(classes, &at.field("classes"), found);
         }
         found.number(at.field("threads"), self.threads, 1..=1_000);
         let hour = Duration::from_mins(60);
@@ -224,14 +228,22 @@ impl QueueWorkerSpec {
         }
         found.duration(at.field("drainTimeout"), self.drain_timeout, Duration::ZERO..=day);
     }
-}
 
-fn check_classes(classes: &[String], at: &Path, found: &mut Violations) {
-    if classes.is_empty() {
-        found.add(at.clone(), "is an empty list, so nothing would ever be claimed: leave it out for every class");
-    }
-    found.list(at, classes, MAX_CLASSES, |class| ("", class));
-    for (position, class) in classes.iter().enumerate() {
-        found.name(at.index(position), "the class", class);
+    fn check_classes(&self, classes: &[String], at: &Path, found: &mut Violations) {
+        if classes.is_empty() {
+            found.add(at.clone(), "is an empty list, so nothing would ever be claimed: leave it out for every class");
+        }
+        found.list(at, classes, MAX_CLASSES, |class| ("", class));
+        for (position, class) in classes.iter().enumerate() {
+            found.name(at.index(position), "the class", class);
+            if class == SHELL_CLASS && !self.allow_commands {
+                found.add(
+                    at.index(position),
+                    format!("{class} is a text for the shell: say allowCommands: true to run them"),
+                );
+            } else if class != SHELL_CLASS && self.handler.is_none() && self.allow_commands {
+                found.add(at.index(position), format!("{class} needs a handler: give one of http, process, command"));
+            }
+        }
     }
 }

@@ -59,6 +59,10 @@ pub struct RecurringTaskSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "kube", schemars(transform = crate::schema::matches(r"\S", 2048, "must not be empty: say what the shell should run")))]
     pub command: Option<String>,
+    /// For people: what it is for, at most 1000 characters. Default nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "kube", schemars(length(max = 1000)))]
+    pub description: Option<String>,
     /// What to do about runs that fell into a time when no scheduler was running.
     #[serde(default)]
     pub missed_runs: MissedRuns,
@@ -78,12 +82,28 @@ pub enum TaskRun<'a> {
 
 /// As long as Solid Queue's own column for commands.
 const MAX_COMMAND_CHARS: usize = 2_048;
+const MAX_DESCRIPTION_CHARS: usize = 1_000;
 
 pub(super) fn utc() -> String {
     "UTC".to_owned()
 }
 
 impl RecurringTaskSpec {
+    /// A task that says when, and not yet what.
+    pub fn new(schedule: Schedule) -> Self {
+        Self {
+            database: None,
+            key: None,
+            schedule,
+            time_zone: utc(),
+            job: None,
+            command: None,
+            description: None,
+            missed_runs: MissedRuns::default(),
+            suspend: false,
+        }
+    }
+
     /// Its key outside a cluster: the one it names, else `<namespace>/<name>`, or the name alone where there is no namespace.
     pub fn key_under(&self, metadata: &Metadata) -> String {
         match (&self.key, &metadata.namespace) {
@@ -129,7 +149,19 @@ impl RecurringTaskSpec {
         if let Some(command) = &self.command {
             check_command(command, at.field("command"), found);
         }
+        if let Some(description) = &self.description {
+            check_description(description, at.field("description"), found);
+        }
         self.missed_runs.check(&at.field("missedRuns"), found);
+    }
+}
+
+pub(super) fn check_description(description: &str, at: Path, found: &mut Violations) {
+    let chars = description.chars().count();
+    if chars > MAX_DESCRIPTION_CHARS {
+        found.add(at, format!("has {chars} characters; at most {MAX_DESCRIPTION_CHARS} are possible"));
+    } else if description.contains('\0') {
+        found.add(at, "has a NUL character, which no database keeps");
     }
 }
 

@@ -82,7 +82,7 @@ pub struct RetryPolicy {
     pub backoff: Backoff,
 }
 
-const MAX_ATTEMPTS: i64 = 1_000;
+pub(super) const MAX_ATTEMPTS: i64 = 1_000;
 const MAX_CLASSES: usize = 500;
 const MAX_WAIT: Duration = Duration::from_mins(30 * 24 * 60);
 

@@ -25,7 +25,7 @@ const MAX_FAULTS: usize = 50;
 
 /// What is wrong with one document.
 #[derive(Default)]
-pub(super) struct Findings {
+pub(crate) struct Findings {
     found: RefCell<Vec<(Path, String)>>,
     /// What could not be read and is treated as if it were not there.
     left_out: RefCell<HashSet<Path>>,
@@ -35,12 +35,12 @@ pub(super) struct Findings {
 
 impl Findings {
     /// Everything found, each with its path.
-    pub(super) fn into_vec(self) -> Vec<(Path, String)> {
+    pub(crate) fn into_vec(self) -> Vec<(Path, String)> {
         self.found.into_inner()
     }
 
     /// Says what validation found, unless it follows from what could not be read.
-    pub(super) fn add_violation(&self, violation: Violation) {
+    pub(crate) fn add_violation(&self, violation: Violation) {
         // Leaving out one element moves the others, so a position in such a list would be the wrong one.
         let is_in_moved_list = self.left_out.borrow().iter().any(|path| {
             let list = path.parent().filter(|_| matches!(path.segments().last(), Some(Segment::Index(_))));
@@ -52,7 +52,7 @@ impl Findings {
     }
 
     /// Says what is wrong at `path` and goes on as if it were not there.
-    pub(super) fn leave_out(&self, path: Path, message: String) {
+    pub(crate) fn leave_out(&self, path: Path, message: String) {
         self.report(Located { leave_out: path.clone(), path, message, meant: None });
     }
 
@@ -81,7 +81,7 @@ impl Findings {
 }
 
 /// The value at `path` as a `T`, as far as it can be read; `None` when something it can't do without is wrong.
-pub(super) fn decode<T: DeserializeOwned>(node: &Node, path: &Path, findings: &Findings) -> Option<T> {
+pub(crate) fn decode<T: DeserializeOwned>(node: &Node, path: &Path, findings: &Findings) -> Option<T> {
     while !findings.are_too_many() && !findings.is_left_out(path) {
         match T::deserialize(At { node, path: path.clone(), findings }) {
             Ok(value) => return Some(value),

@@ -51,6 +51,14 @@ fn files(path: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(files)
 }
 
+/// The text of one file.
+///
+/// # Errors
+/// What keeps it from being read, for people.
+pub(crate) fn read_text(file: &Path) -> Result<String, Problem> {
+    text(file).map_err(|error| Problem::of_file(&file.display().to_string(), unreadable(&error)))
+}
+
 fn text(file: &Path) -> io::Result<String> {
     let size = fs::metadata(file)?.len();
     if size > MAX_BYTES {

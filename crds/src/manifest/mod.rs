@@ -4,21 +4,22 @@
 //! someone else's (skipped), or a misspelt one of ours. `decode` makes serde's types of the tree; it goes on after an error, so
 //! that one reading finds all of them. What validation then says by path, the tree turns into lines. `files` does it for a folder.
 
-mod decode;
+pub(crate) mod decode;
 mod fault;
 mod files;
 mod metadata;
 mod problem;
 mod read;
 mod task_keys;
-mod tree;
-mod yaml;
+pub(crate) mod tree;
+pub(crate) mod yaml;
 
 use std::fmt;
 
 use serde::ser::{Serialize, SerializeStruct, Serializer};
 
 pub use files::read_path;
+pub(crate) use files::read_text;
 pub use metadata::Metadata;
 pub(crate) use metadata::dns_subdomain;
 pub use problem::Problem;

@@ -21,7 +21,7 @@ pub struct Problem {
 
 impl Problem {
     /// About a file as a whole.
-    pub(super) fn of_file(file: &str, message: String) -> Self {
+    pub(crate) fn of_file(file: &str, message: String) -> Self {
         Self { file: file.to_owned(), line: None, column: None, path: String::new(), message }
     }
 }

@@ -4,22 +4,22 @@ use crate::path::{Path, Segment};
 
 /// A place in a file, lines and columns from 1.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Place {
-    pub(super) line: u64,
-    pub(super) column: u64,
+pub(crate) struct Place {
+    pub(crate) line: u64,
+    pub(crate) column: u64,
 }
 
 /// A value and where it is. For one that an alias or a merge brought in, that is where it is defined: it has to be mended there.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Node {
-    pub(super) place: Place,
+pub(crate) struct Node {
+    pub(crate) place: Place,
     /// A YAML tag such as `!mail_slow`, which in our manifests is always a forgotten quote.
-    pub(super) tag: Option<String>,
-    pub(super) content: Content,
+    pub(crate) tag: Option<String>,
+    pub(crate) content: Content,
 }
 
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Content {
+pub(crate) enum Content {
     Null,
     Bool(bool),
     Signed(i64),
@@ -32,15 +32,15 @@ pub(super) enum Content {
 
 /// A key with its value. A key may be there more than once; the reader says so, and uses the first.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Entry {
-    pub(super) key: String,
-    pub(super) place: Place,
-    pub(super) value: Node,
+pub(crate) struct Entry {
+    pub(crate) key: String,
+    pub(crate) place: Place,
+    pub(crate) value: Node,
 }
 
 impl Node {
     /// The first entry with this key, if this is a map.
-    pub(super) fn entry(&self, key: &str) -> Option<&Entry> {
+    pub(crate) fn entry(&self, key: &str) -> Option<&Entry> {
         match &self.content {
             Content::Map(entries) => entries.iter().find(|entry| entry.key == key),
             _ => None,
@@ -48,12 +48,12 @@ impl Node {
     }
 
     /// The value of this key, if this is a map.
-    pub(super) fn get(&self, key: &str) -> Option<&Node> {
+    pub(crate) fn get(&self, key: &str) -> Option<&Node> {
         self.entry(key).map(|entry| &entry.value)
     }
 
     /// The text of this key, if this is a map and that is text.
-    pub(super) fn text(&self, key: &str) -> Option<&str> {
+    pub(crate) fn text(&self, key: &str) -> Option<&str> {
         match &self.get(key)?.content {
             Content::Text(text) => Some(text),
             _ => None,
@@ -62,7 +62,7 @@ impl Node {
 
     /// Where a reader should look for what `path` names: at its value if that is a scalar, else at its key; for what isn't there,
     /// at the nearest thing around it that is.
-    pub(super) fn place_of(&self, path: &Path) -> Place {
+    pub(crate) fn place_of(&self, path: &Path) -> Place {
         let (mut node, mut place) = (self, self.place);
         for segment in path.segments() {
             let (value, at) = match (segment, &node.content) {
@@ -83,7 +83,7 @@ impl Node {
     }
 
     /// Calls `visit` with everything in the tree and its path, this node first.
-    pub(super) fn walk(&self, at: &Path, visit: &mut impl FnMut(&Path, &Node)) {
+    pub(crate) fn walk(&self, at: &Path, visit: &mut impl FnMut(&Path, &Node)) {
         visit(at, self);
         match &self.content {
             Content::List(list) => {

@@ -8,15 +8,15 @@ use std::fmt;
 use std::thread;
 
 use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
-use serde_saphyr::{Error, Location, Options, Spanned, Tagged};
+use serde_saphyr::{Error, Location, MergeKeyPolicy, Options, Spanned, Tagged};
 
 use super::tree::{Content, Entry, Node, Place};
 
 /// A file that is not YAML.
 #[derive(Debug, PartialEq)]
-pub(super) struct Malformed {
-    pub(super) place: Option<Place>,
-    pub(super) message: String,
+pub(crate) struct Malformed {
+    pub(crate) place: Option<Place>,
+    pub(crate) message: String,
 }
 
 /// How many values aliases may bring in, over a whole file. Enough for any manifest; a document made to explode ends here at once.
@@ -30,22 +30,33 @@ const MAX_DEPTH: usize = 64;
 const STACK_BYTES: usize = 16 << 20;
 
 /// The documents of `text`; empty ones are left out.
-pub(super) fn parse(text: &str) -> Result<Vec<Node>, Malformed> {
+pub(crate) fn parse(text: &str) -> Result<Vec<Node>, Malformed> {
+    parse_with(text, MergeKeyPolicy::Merge)
+}
+
+/// The same with merges left as they are written, as entries called `<<`: not everybody merges alike.
+pub(crate) fn parse_unmerged(text: &str) -> Result<Vec<Node>, Malformed> {
+    parse_with(text, MergeKeyPolicy::AsOrdinary)
+}
+
+fn parse_with(text: &str, merges: MergeKeyPolicy) -> Result<Vec<Node>, Malformed> {
     let failed = |why: &str| Malformed { place: None, message: format!("can't be read: {why}") };
     thread::scope(|scope| {
         let thread = thread::Builder::new().name("yaml".to_owned()).stack_size(STACK_BYTES);
-        let parser = thread.spawn_scoped(scope, || parse_here(text)).map_err(|error| failed(&error.to_string()))?;
+        let parser =
+            thread.spawn_scoped(scope, || parse_here(text, merges)).map_err(|error| failed(&error.to_string()))?;
         parser.join().unwrap_or_else(|_| Err(failed("the parser of YAML panicked")))
     })
 }
 
-fn parse_here(text: &str) -> Result<Vec<Node>, Malformed> {
-    serde_saphyr::from_multiple_with_options(text, options())
+fn parse_here(text: &str, merges: MergeKeyPolicy) -> Result<Vec<Node>, Malformed> {
+    serde_saphyr::from_multiple_with_options(text, options(merges))
         .map_err(|error| Malformed { place: error.location().map(place), message: message(&error) })
 }
 
-fn options() -> Options {
+fn options(merges: MergeKeyPolicy) -> Options {
     serde_saphyr::options! {
+        merge_keys: merges,
         duplicate_keys: serde_saphyr::DuplicateKeyPolicy::PassThrough,
         non_finite_float_policy: serde_saphyr::NonFiniteFloatPolicy::AsString,
         // As kubectl reads them.

@@ -103,6 +103,9 @@ fn what_no_one_cron_says_is_refused_with_the_place_and_a_hint() {
         ("0 9 * * * Europe/Pariss", "did you mean Europe/Paris?"),
         ("tomorrow", "a schedule says how often"),
         ("5 minutes", "put \"every\" in front"),
+        ("every 15 minutes every month", "leave one out, or name the day"),
+        ("every month every 15 minutes", "leave one out, or name the day"),
+        ("every weekday or saturday at 9am", "or \"from monday to saturday\""),
     ] {
         let error = Timetable::parse(text, "UTC").expect_err(text);
         assert!(error.to_string().contains(said), "{text}: {error}");

@@ -7,6 +7,11 @@ use super::rules::{millis_of, rule, rule_at};
 pub(crate) fn queue_worker(schema: &mut Schema) {
     let message = "is needed: give one of http, process, command (or allowCommands, to run only commands)";
     rule_at(".handler", "has(self.handler) || self.allowCommands", message)(schema);
+    let allowed = "!has(self.classes) || self.allowCommands || !self.classes.exists(class, class == 'Command')";
+    let message = "has Command, a text for the shell: say allowCommands: true to run them";
+    rule_at(".classes", allowed, message)(schema);
+    let only_commands = "!has(self.classes) || has(self.handler) || self.classes.all(class, class == 'Command')";
+    rule_at(".classes", only_commands, "has classes that need a handler: give one of http, process, command")(schema);
 }
 
 pub(crate) fn recurring_task(schema: &mut Schema) {
@@ -41,8 +46,8 @@ pub(crate) fn http_callback(schema: &mut Schema) {
 }
 
 pub(crate) fn class_default(schema: &mut Schema) {
-    let message = "says nothing about the class: give a queue, a priority or both";
-    rule("has(self.queue) || has(self.priority)", message)(schema);
+    let message = "says nothing about the class: give a queue, a priority, attempts or several of them";
+    rule("has(self.queue) || has(self.priority) || has(self.attempts)", message)(schema);
 }
 
 pub(crate) fn concurrency_limit(schema: &mut Schema) {

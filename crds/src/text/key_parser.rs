@@ -12,17 +12,24 @@
 
 /// A part of a key.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Part {
+pub enum KeyPart {
     /// Text that is the same for every job.
     Constant(String),
     /// The job's argument number `index`, and the way into it.
-    Argument { index: usize, steps: Vec<Step> },
+    Argument {
+        /// Counted from 0.
+        index: usize,
+        /// Empty: the argument itself.
+        steps: Vec<KeyStep>,
+    },
 }
 
 /// A step into an argument.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Step {
+pub enum KeyStep {
+    /// Into an object.
     Field(String),
+    /// Into a list, counted from 0.
     Index(usize),
 }
 
@@ -60,7 +67,7 @@ pub enum KeyExpressionError {
 /// The highest position in a list that a key may name.
 const MAX_INDEX: usize = 999;
 
-pub(super) fn parse(text: &str) -> Result<Vec<Part>, KeyExpressionError> {
+pub(super) fn parse(text: &str) -> Result<Vec<KeyPart>, KeyExpressionError> {
     if text.is_empty() {
         return Err(KeyExpressionError::Empty);
     }
@@ -84,7 +91,7 @@ pub(super) fn parse(text: &str) -> Result<Vec<Part>, KeyExpressionError> {
     Ok(parts)
 }
 
-fn constant<'a>(whole: &str, quoted: &'a str) -> Result<(Part, Option<&'a str>), KeyExpressionError> {
+fn constant<'a>(whole: &str, quoted: &'a str) -> Result<(KeyPart, Option<&'a str>), KeyExpressionError> {
     let bad = || KeyExpressionError::BadConstant(whole.to_owned());
     let (constant, after) = quoted.split_once('\'').ok_or_else(bad)?;
     if constant.is_empty() || constant.contains(char::is_control) {
@@ -95,10 +102,10 @@ fn constant<'a>(whole: &str, quoted: &'a str) -> Result<(Part, Option<&'a str>),
         None if after.is_empty() => None,
         None => return Err(bad()),
     };
-    Ok((Part::Constant(constant.to_owned()), after))
+    Ok((KeyPart::Constant(constant.to_owned()), after))
 }
 
-fn argument(whole: &str, part: &str) -> Result<Part, KeyExpressionError> {
+fn argument(whole: &str, part: &str) -> Result<KeyPart, KeyExpressionError> {
     let part = part.trim();
     if part.is_empty() {
         return Err(KeyExpressionError::EmptyPart(whole.to_owned()));
@@ -114,22 +121,22 @@ fn argument(whole: &str, part: &str) -> Result<Part, KeyExpressionError> {
         rest = after;
     }
     match steps.first() {
-        Some(&Step::Index(index)) => {
+        Some(&KeyStep::Index(index)) => {
             steps.remove(0);
-            Ok(Part::Argument { index, steps })
+            Ok(KeyPart::Argument { index, steps })
         }
-        Some(Step::Field(_)) | None => Err(KeyExpressionError::WholeList(part.to_owned())),
+        Some(KeyStep::Field(_)) | None => Err(KeyExpressionError::WholeList(part.to_owned())),
     }
 }
 
-fn step<'a>(part: &str, rest: &'a str) -> Result<(Step, &'a str), KeyExpressionError> {
+fn step<'a>(part: &str, rest: &'a str) -> Result<(KeyStep, &'a str), KeyExpressionError> {
     let bad = || KeyExpressionError::BadStep(part.to_owned(), rest.to_owned());
     if let Some(bracket) = rest.strip_prefix('[') {
         let (inside, after) = bracket.split_once(']').ok_or_else(bad)?;
         let index =
             inside.parse().ok().filter(|index| *index <= MAX_INDEX && inside.bytes().all(|b| b.is_ascii_digit()));
         return match index {
-            Some(index) => Ok((Step::Index(index), after)),
+            Some(index) => Ok((KeyStep::Index(index), after)),
             None => Err(KeyExpressionError::BadIndex(part.to_owned(), inside.to_owned())),
         };
     }
@@ -137,7 +144,7 @@ fn step<'a>(part: &str, rest: &'a str) -> Result<(Step, &'a str), KeyExpressionE
     let end = name.find(|c: char| !(c.is_alphanumeric() || c == '_' || c == '-')).unwrap_or(name.len());
     match name.split_at(end) {
         ("", _) => Err(bad()),
-        (name, after) => Ok((Step::Field(name.to_owned()), after)),
+        (name, after) => Ok((KeyStep::Field(name.to_owned()), after)),
     }
 }
 
@@ -148,13 +155,13 @@ mod tests {
 
     #[test]
     fn keys_are_read() {
-        let argument = |index, steps: &[Step]| Part::Argument { index, steps: steps.to_vec() };
-        let id = Step::Field("account_id".to_owned());
+        let argument = |index, steps: &[KeyStep]| KeyPart::Argument { index, steps: steps.to_vec() };
+        let id = KeyStep::Field("account_id".to_owned());
         assert_eq!(parse("args[0]"), Ok(vec![argument(0, &[])]));
-        assert_eq!(parse("args[2].account_id[1]"), Ok(vec![argument(2, &[id.clone(), Step::Index(1)])]));
+        assert_eq!(parse("args[2].account_id[1]"), Ok(vec![argument(2, &[id.clone(), KeyStep::Index(1)])]));
         assert_eq!(
             parse("'eu/west'/args[0].account_id"),
-            Ok(vec![Part::Constant("eu/west".to_owned()), argument(0, &[id])])
+            Ok(vec![KeyPart::Constant("eu/west".to_owned()), argument(0, &[id])])
         );
     }
 

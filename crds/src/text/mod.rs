@@ -17,8 +17,8 @@ use std::str::FromStr;
 use serde::de::{self, Deserializer, Visitor};
 
 pub use duration::{Duration, DurationError};
-pub use key::{KeyError, KeyExpression};
-pub use key_parser::KeyExpressionError;
+pub use key::KeyExpression;
+pub use key_parser::{KeyExpressionError, KeyPart, KeyStep};
 pub use memory::{Memory, MemoryError};
 pub use queue::{QueueName, QueueNameError, QueuePattern};
 pub use queues::{QueueSelector, QueueSelectorError, QueueSelectors};

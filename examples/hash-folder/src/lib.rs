@@ -12,4 +12,6 @@ mod guides {
     struct Hooks;
     #[doc = include_str!("../../../docs/guides/limits.md")]
     struct Limits;
+    #[doc = include_str!("../../../docs/guides/classes.md")]
+    struct Classes;
 }

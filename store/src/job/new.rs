@@ -8,6 +8,9 @@ use std::time::Duration;
 /// The queue of a job that names none.
 pub const DEFAULT_QUEUE: &str = "default";
 
+/// The class whose jobs are a shell's text, run by nobody but those that are allowed to.
+pub const SHELL_CLASS: &str = "Command";
+
 /// The longest name of a queue or class, id or key, in characters: what a string column holds on MySQL. The same
 /// everywhere, so that a queue can move between databases.
 pub const MAX_NAME: usize = 255;
@@ -19,30 +22,30 @@ pub struct NewJob {
     pub class: String,
     /// Positional arguments, plain JSON.
     pub arguments: Vec<Value>,
-    /// The queue.
-    pub queue: String,
-    /// Smaller comes first.
-    pub priority: i32,
+    /// The queue. Absent: its class's, else [`DEFAULT_QUEUE`].
+    pub queue: Option<String>,
+    /// Smaller comes first. Absent: its class's, else 0.
+    pub priority: Option<i32>,
     /// An id of the caller's choice: enqueuing it again while the job exists makes no second job. A UUID when absent.
     pub id: Option<String>,
     /// When it may run.
     pub due: Due,
-    /// How many jobs with the same key may run at a time.
+    /// How many jobs with the same key may run at a time. Absent: its class's, if it has any.
     pub limit: Option<UseLimit>,
-    /// How many runs it has in all, instead of what its worker says.
+    /// How many runs it has in all. Absent: as many as its class has, else what its worker says.
     pub attempts: Option<u32>,
     /// The batch that it belongs to.
     pub batch: Option<crate::BatchRef>,
 }
 
 impl NewJob {
-    /// A job of a class, on the queue `default`, due at once.
+    /// A job of a class, due at once, with what its class has.
     pub fn new(class: impl Into<String>, arguments: Vec<Value>) -> Self {
         NewJob {
             class: class.into(),
             arguments,
-            queue: DEFAULT_QUEUE.into(),
-            priority: 0,
+            queue: None,
+            priority: None,
             id: None,
             due: Due::Now,
             limit: None,
@@ -51,15 +54,15 @@ impl NewJob {
         }
     }
 
-    /// On another queue.
+    /// On a queue.
     pub fn on(mut self, queue: impl Into<String>) -> Self {
-        self.queue = queue.into();
+        self.queue = Some(queue.into());
         self
     }
 
     /// With a priority; smaller comes first.
     pub fn priority(mut self, priority: i32) -> Self {
-        self.priority = priority;
+        self.priority = Some(priority);
         self
     }
 
@@ -95,11 +98,13 @@ impl NewJob {
 
     /// Refuses what no database should be given.
     pub(crate) fn check(&self) -> Result<(), EnqueueError> {
-        for (what, text) in [("class", &self.class), ("queue", &self.queue)] {
-            check_name(what, text).map_err(EnqueueError::Invalid)?;
+        for (what, text) in [("class", Some(&self.class)), ("queue", self.queue.as_ref()), ("id", self.id.as_ref())] {
+            text.map_or(Ok(()), |text| check_name(what, text)).map_err(EnqueueError::Invalid)?;
         }
-        if let Some(id) = &self.id {
-            check_name("id", id).map_err(EnqueueError::Invalid)?;
+        if self.class == SHELL_CLASS && !matches!(self.arguments.as_slice(), [Value::String(_)]) {
+            let fault =
+                format!("a {SHELL_CLASS} takes one argument, a text for the shell, as in [\"rm -rf tmp/cache\"]");
+            return Err(EnqueueError::Invalid(fault));
         }
         if let Some(limit) = &self.limit {
             check_name("limit key", &limit.key).map_err(EnqueueError::Invalid)?;
@@ -110,7 +115,7 @@ impl NewJob {
         Ok(())
     }
 
-    pub(crate) fn envelope(&self, id: &str, now: Timestamp) -> Envelope {
+    pub(crate) fn envelope(&self, id: &str, queue: &str, priority: i32, now: Timestamp) -> Envelope {
         let scheduled_at = match self.due {
             Due::Now => now,
             Due::At(time) => time,
@@ -122,8 +127,8 @@ impl NewJob {
         Envelope::new(&envelope::New {
             class: &self.class,
             id,
-            queue: &self.queue,
-            priority: (self.priority != 0).then_some(self.priority),
+            queue,
+            priority: (priority != 0).then_some(priority),
             arguments: &self.arguments,
             enqueued_at: now,
             scheduled_at,
@@ -212,6 +217,8 @@ pub struct Enqueued {
     pub job_id: i64,
     /// The job's own id, a UUID unless chosen.
     pub id: String,
+    /// Its queue.
+    pub queue: String,
     /// Where it went.
     pub placed: Placed,
 }

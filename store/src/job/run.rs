@@ -63,6 +63,9 @@ pub enum Verdict {
         /// The envelope to keep, if it changed.
         envelope: Option<String>,
     },
+    /// It was cut short by no fault of its own, as if its worker had died: ready again at once, an interruption counted and no
+    /// attempt.
+    Interrupt,
     /// It never really started, or was told to stop: it uses no attempt. With a delay it comes back later.
     Release {
         /// By the database's clock.

@@ -2,9 +2,9 @@
 
 use crate::clock;
 use crate::error::Error;
-use crate::job::ClaimedJob;
+use crate::job::{ClaimedJob, SHELL_CLASS};
 use crate::session::Postgres;
-use crate::transitions::{Claim, Mark, Selection};
+use crate::transitions::{Claim, Claimed, Commands, Mark, Selection};
 use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::{Arguments as _, Row as _};
 use std::collections::HashMap;
@@ -12,9 +12,10 @@ use std::sync::LazyLock;
 
 /// The statements, one for each combination of what a claim can ask for, made at first use.
 static STATEMENTS: LazyLock<HashMap<Shape, String>> = LazyLock::new(|| {
-    let flags = (0..16).map(|bits| [1, 2, 4, 8].map(|bit| bits & bit != 0));
-    let shapes = flags.flat_map(|[named, by_class, skip_locked, ahead]| {
-        WINDOWS.map(|window| Shape { named, by_class, skip_locked, ahead, window })
+    let flags = (0..8).map(|bits| [1, 2, 4].map(|bit| bits & bit != 0));
+    let kinds = flags.flat_map(|flags| Filter::ALL.map(|filter| (flags, filter)));
+    let shapes = kinds.flat_map(|([named, skip_locked, ahead], filter)| {
+        WINDOWS.map(|window| Shape { named, filter, skip_locked, ahead, window })
     });
     shapes.map(|shape| (shape, shape.statement())).collect()
 });
@@ -29,18 +30,54 @@ const WINDOWS: [u32; 3] = [32, 1_024, u32::MAX];
 struct Shape {
     /// Queues by name, in order, instead of all but some.
     named: bool,
-    by_class: bool,
+    filter: Filter,
     skip_locked: bool,
     /// With a list of what has not started.
     ahead: bool,
     window: u32,
 }
 
+/// Which classes are claimed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Filter {
+    All,
+    /// Those that are listed.
+    Listed,
+    /// All but shells' texts, of which none is expected.
+    LeaveCommands,
+    /// The same where some are.
+    PassOverCommands,
+}
+
+impl Filter {
+    const ALL: [Filter; 4] = [Filter::All, Filter::Listed, Filter::LeaveCommands, Filter::PassOverCommands];
+
+    /// What picking joins with.
+    fn join(self) -> String {
+        let jobs = "join solid_queue_jobs j on j.id = r.job_id and j.class_name";
+        match self {
+            Filter::All | Filter::LeaveCommands => String::new(),
+            Filter::Listed => format!("{jobs} = any($6)"),
+            Filter::PassOverCommands => format!("{jobs} <> '{SHELL_CLASS}'"),
+        }
+    }
+
+    /// What the look whether there is anything joins with.
+    fn gate_join(self) -> String {
+        if self == Filter::PassOverCommands { self.join() } else { String::new() }
+    }
+}
+
 impl Shape {
     fn of(claim: &Claim<'_>) -> Shape {
         Shape {
             named: matches!(claim.selection, Selection::Queues(_)),
-            by_class: claim.classes.is_some(),
+            filter: match (claim.classes, claim.commands) {
+                (Some(_), _) => Filter::Listed,
+                (None, Commands::Take) => Filter::All,
+                (None, Commands::Leave) => Filter::LeaveCommands,
+                (None, Commands::PassOver) => Filter::PassOverCommands,
+            },
             skip_locked: claim.skip_locked,
             ahead: claim.ahead.is_some(),
             window: WINDOWS.into_iter().find(|window| claim.limit <= *window).unwrap_or(u32::MAX),
@@ -55,13 +92,23 @@ impl Shape {
     fn statement(self) -> String {
         let (gate, pick) = if self.named { self.named_queues() } else { self.any_queue() };
         let (lock, list) = if self.ahead { ("for no key update", self.list()) } else { ("for share", String::new()) };
+        let claimed = match self.filter {
+            Filter::LeaveCommands => Self::all_but_commands(&list),
+            Filter::All | Filter::Listed | Filter::PassOverCommands => Self::all_picked(&list),
+        };
         format!(
             "with gate as materialized (
                select process_id from gritstone_processes
                where process_id = $1 and (cordoned_until is null or cordoned_until <= (clock_timestamp() at time zone 'utc'))
                  and {gate} {lock}),
              picked as materialized ({pick}),
-             gone as (delete from solid_queue_ready_executions r using picked where r.id = picked.id),
+             {claimed}"
+        )
+    }
+
+    fn all_picked(list: &str) -> String {
+        format!(
+            "gone as (delete from solid_queue_ready_executions r using picked where r.id = picked.id),
              claimed as (
                insert into solid_queue_claimed_executions (job_id, process_id, created_at)
                select job_id, $1, (clock_timestamp() at time zone 'utc') from picked returning id, job_id){list}
@@ -71,16 +118,38 @@ impl Shape {
         )
     }
 
+    /// The jobs' rows are read once here as well, only sooner: before the claim instead of after it. What is left has no claim.
+    fn all_but_commands(list: &str) -> String {
+        format!(
+            "found as materialized (
+               select p.id as execution_id, j.id, j.queue_name, j.class_name, j.priority, j.arguments, j.active_job_id,
+                 j.scheduled_at, j.created_at, j.concurrency_key
+               from picked p join solid_queue_jobs j on j.id = p.job_id),
+             gone as (
+               delete from solid_queue_ready_executions r using found f
+               where r.id = f.execution_id and f.class_name <> '{SHELL_CLASS}'),
+             claimed as (
+               insert into solid_queue_claimed_executions (job_id, process_id, created_at)
+               select id, $1, (clock_timestamp() at time zone 'utc') from found where class_name <> '{SHELL_CLASS}'
+               returning id, job_id){list}
+             select c.id, f.id, f.queue_name, f.class_name, f.priority, f.arguments, f.active_job_id, f.scheduled_at,
+               f.created_at, f.concurrency_key, g.interruptions, g.attempts
+             from found f left join claimed c on c.job_id = f.id left join gritstone_jobs g on g.job_id = f.id"
+        )
+    }
+
     /// All but some, by priority across queues: `$3`, `$4` are the mark, `$5` the queues to leave alone, `$6` the classes.
     ///
     /// The pauses are an array made once: written as an anti-join, the planner may hash it and sort the whole table. The
     /// `coalesce` says nothing that the planner understands, on purpose: where all jobs are of one queue it takes `<> all` for
     /// true of no row, and so again sorts the table instead of going along the index.
     fn any_queue(self) -> (String, String) {
-        let Shape { by_class, window, .. } = self;
-        let class = if by_class { "join solid_queue_jobs j on j.id = r.job_id and j.class_name = any($6)" } else { "" };
-        let gate = "(select r.id from solid_queue_ready_executions r where (r.priority, r.job_id) > ($3, $4)
-             and coalesce(r.queue_name <> all($5), true) order by r.priority, r.job_id limit 1) is not null";
+        let Shape { filter, window, .. } = self;
+        let (class, gate_class) = (filter.join(), filter.gate_join());
+        let gate = format!(
+            "(select r.id from solid_queue_ready_executions r {gate_class} where (r.priority, r.job_id) > ($3, $4)
+             and coalesce(r.queue_name <> all($5), true) order by r.priority, r.job_id limit 1) is not null"
+        );
         let pick = format!(
             "select id, job_id from (
                select r.id, r.job_id from solid_queue_ready_executions r {class}
@@ -90,7 +159,7 @@ impl Shape {
              limit $2",
             self.lock()
         );
-        (gate.to_owned(), pick)
+        (gate, pick)
     }
 
     /// Queues in their order: `$3` names, `$4`, `$5` their marks, `$6` the classes.
@@ -98,12 +167,14 @@ impl Shape {
     /// One statement for any number of queues: the lateral is a nested loop that goes on to the next queue only while
     /// rows are missing, and locks no row that it doesn't return.
     fn named_queues(self) -> (String, String) {
-        let Shape { by_class, window, .. } = self;
-        let class = if by_class { "join solid_queue_jobs j on j.id = r.job_id and j.class_name = any($6)" } else { "" };
-        let gate = "exists (select 1 from unnest($3::text[], $4::int4[], $5::int8[]) q(name, p, m)
-             where (select r.id from solid_queue_ready_executions r
+        let Shape { filter, window, .. } = self;
+        let (class, gate_class) = (filter.join(), filter.gate_join());
+        let gate = format!(
+            "exists (select 1 from unnest($3::text[], $4::int4[], $5::int8[]) q(name, p, m)
+             where (select r.id from solid_queue_ready_executions r {gate_class}
                     where r.queue_name = q.name and (r.priority, r.job_id) > (q.p, q.m)
-                    order by r.priority, r.job_id limit 1) is not null)";
+                    order by r.priority, r.job_id limit 1) is not null)"
+        );
         let pick = format!(
             "select r.id, r.job_id from unnest($3::text[], $4::int4[], $5::int8[]) with ordinality q(name, p, m, position),
              lateral (select r.id, r.job_id from solid_queue_ready_executions r {class}
@@ -113,12 +184,12 @@ impl Shape {
              limit $2",
             self.lock()
         );
-        (gate.to_owned(), pick)
+        (gate, pick)
     }
 
     /// Lists what has not started: the claims kept from before, and all but the first few of the new ones.
     fn list(self) -> String {
-        let (kept, starting) = if self.by_class { ("$7", "$8") } else { ("$6", "$7") };
+        let (kept, starting) = if self.filter == Filter::Listed { ("$7", "$8") } else { ("$6", "$7") };
         format!(
             ",
              listed as (
@@ -135,7 +206,7 @@ impl Shape {
 }
 
 /// Claims as [`Session::claim`](crate::Session::claim) says.
-pub(crate) async fn claim(mut postgres: Postgres<'_>, claim: &Claim<'_>) -> Result<Vec<ClaimedJob>, Error> {
+pub(crate) async fn claim(mut postgres: Postgres<'_>, claim: &Claim<'_>) -> Result<Claimed, Error> {
     let mut arguments = PgArguments::default();
     let mut add = || -> Result<(), sqlx::error::BoxDynError> {
         arguments.add(claim.process_id)?;
@@ -162,9 +233,11 @@ pub(crate) async fn claim(mut postgres: Postgres<'_>, claim: &Claim<'_>) -> Resu
         Ok(())
     };
     add().map_err(sqlx::Error::Encode)?;
-    let Some(statement) = STATEMENTS.get(&Shape::of(claim)) else { return Ok(Vec::new()) };
+    let Some(statement) = STATEMENTS.get(&Shape::of(claim)) else { return Ok(Claimed::default()) };
     let rows = postgres.fetch(statement, arguments).await?;
-    let mut jobs = rows.iter().map(read).collect::<Result<Vec<_>, _>>()?;
+    let jobs = rows.iter().filter_map(|row| read(row).transpose()).collect::<Result<Vec<_>, _>>()?;
+    let mut claimed = Claimed { met_commands: jobs.len() < rows.len(), jobs };
+    let jobs = &mut claimed.jobs;
     match claim.selection {
         Selection::Any { .. } => jobs.sort_unstable_by_key(key),
         Selection::Queues(queues) if queues.len() == 1 => jobs.sort_unstable_by_key(key),
@@ -174,16 +247,18 @@ pub(crate) async fn claim(mut postgres: Postgres<'_>, claim: &Claim<'_>) -> Resu
             jobs.sort_by_cached_key(|job| (position.get(job.queue.as_str()).copied(), key(job)));
         }
     }
-    Ok(jobs)
+    Ok(claimed)
 }
 
 fn key(job: &ClaimedJob) -> Mark {
     Mark { priority: job.priority, job_id: job.job_id }
 }
 
-fn read(row: &PgRow) -> Result<ClaimedJob, Error> {
-    Ok(ClaimedJob {
-        claim_id: row.try_get(0)?,
+/// None for a job that was left.
+fn read(row: &PgRow) -> Result<Option<ClaimedJob>, Error> {
+    let Some(claim_id) = row.try_get(0)? else { return Ok(None) };
+    Ok(Some(ClaimedJob {
+        claim_id,
         job_id: row.try_get(1)?,
         queue: row.try_get(2)?,
         class: row.try_get(3)?,
@@ -195,5 +270,5 @@ fn read(row: &PgRow) -> Result<ClaimedJob, Error> {
         concurrency_key: row.try_get(9)?,
         interruptions: row.try_get::<Option<i32>, _>(10)?.map_or(0, |n| n.max(0) as u32),
         attempts: row.try_get::<Option<i32>, _>(11)?.map(|n| n.max(1) as u32),
-    })
+    }))
 }

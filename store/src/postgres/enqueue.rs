@@ -3,7 +3,7 @@
 use crate::error::Error;
 use crate::job::{Due, Enqueued, Placed};
 use crate::session::Postgres;
-use crate::transitions::enqueue::Prepared;
+use crate::transitions::prepare::Prepared;
 use sqlx::postgres::PgArguments;
 use sqlx::{Arguments as _, Row as _};
 
@@ -49,10 +49,10 @@ async fn chunk(postgres: &mut Postgres<'_>, prepared: &[Prepared<'_>]) -> Result
         let column = |read: for<'p> fn(&'p Prepared<'_>) -> &'p str| -> Vec<String> {
             prepared.iter().map(|p| read(p).to_owned()).collect()
         };
-        arguments.add(column(|p| &p.job.queue))?;
+        arguments.add(column(|p| &p.queue))?;
         arguments.add(column(|p| &p.job.class))?;
         arguments.add(column(|p| &p.envelope))?;
-        arguments.add(prepared.iter().map(|p| p.job.priority).collect::<Vec<i32>>())?;
+        arguments.add(prepared.iter().map(|p| p.priority).collect::<Vec<i32>>())?;
         arguments.add(column(|p| &p.id))?;
         arguments.add(
             prepared
@@ -79,7 +79,7 @@ async fn chunk(postgres: &mut Postgres<'_>, prepared: &[Prepared<'_>]) -> Result
         .zip(prepared)
         .map(|(row, p)| {
             let placed = if row.try_get(1)? { Placed::Ready } else { Placed::Scheduled };
-            Ok(Enqueued { job_id: row.try_get(0)?, id: p.id.clone(), placed })
+            Ok(Enqueued { job_id: row.try_get(0)?, id: p.id.clone(), queue: p.queue.to_string(), placed })
         })
         .collect()
 }

@@ -3,10 +3,10 @@
 //! A member has a row in `solid_queue_batch_executions` until it is done, failed or discarded; that same transaction counts it. A second
 //! transaction sees whether rows remain, and its one winner sets `finished_at` and enqueues the callbacks.
 
-use super::enqueue::Prepared;
+use super::prepare::Prepared;
 use crate::envelope::Envelope;
 use crate::error::Error;
-use crate::job::{Due, NewJob};
+use crate::job::NewJob;
 use crate::session::{Session, transaction};
 use crate::sql::{Row, Value, values};
 use jiff::Timestamp;
@@ -89,18 +89,16 @@ impl Session<'_> {
             ));
         }
         let uuid = Uuid::new_v4().to_string();
-        let now = Timestamp::now();
-        let callback = |job: &Option<NewJob>| {
-            job.as_ref().map(|job| {
-                let id = job.id.clone().unwrap_or_else(|| Uuid::new_v4().to_string());
-                job.envelope(&id, now).to_string()
-            })
+        let classes = self.class_defaults().await?;
+        // Found out now: a callback that can't be enqueued would keep the batch from ever finishing.
+        let callback = |job: &Option<NewJob>| match job {
+            None => Ok(None),
+            Some(job) => match Prepared::of(job, &classes, Timestamp::now()) {
+                Ok(prepared) => Ok(Some(prepared.envelope)),
+                Err(error) => Err(Error::Refused(format!("a callback of the batch: {error}"))),
+            },
         };
         let callbacks = &new.callbacks;
-        // Found out now: a callback that can't be enqueued would keep the batch from ever finishing.
-        for job in [&callbacks.on_finish, &callbacks.on_success, &callbacks.on_failure].into_iter().flatten() {
-            job.check().map_err(|error| Error::Refused(format!("a callback of the batch: {error}")))?;
-        }
         let metadata = new.metadata.as_ref().map(ToString::to_string);
         self.write(
             "insert into solid_queue_batches (active_job_batch_id, description, on_finish, on_success, on_failure, metadata, \
@@ -108,9 +106,9 @@ impl Session<'_> {
             &[
                 (&uuid).into(),
                 (&new.description).into(),
-                (&callback(&callbacks.on_finish)).into(),
-                (&callback(&callbacks.on_success)).into(),
-                (&callback(&callbacks.on_failure)).into(),
+                (&callback(&callbacks.on_finish)?).into(),
+                (&callback(&callbacks.on_success)?).into(),
+                (&callback(&callbacks.on_failure)?).into(),
                 (&metadata).into(),
                 Value::NOW,
                 Value::NOW,
@@ -247,16 +245,19 @@ impl Session<'_> {
         };
         envelope.set("callback_batch_id", &batch_id);
         let text = |key: &str| envelope.read::<String>(key);
-        let job = NewJob {
+        let job = NewJob::new(text("job_class").unwrap_or_default(), Vec::new());
+        let queue = text("queue_name").unwrap_or_else(|| crate::job::DEFAULT_QUEUE.into());
+        let prepared = Prepared {
+            job: &job,
+            id: text("job_id").unwrap_or_else(|| Uuid::new_v4().to_string()),
+            envelope: envelope.to_string(),
+            queue: queue.as_str().into(),
             priority: envelope.read("priority").unwrap_or(0),
-            due: Due::Now,
-            ..NewJob::new(text("job_class").unwrap_or_default(), Vec::new())
-                .on(text("queue_name").unwrap_or_else(|| crate::job::DEFAULT_QUEUE.into()))
+            attempts: None,
+            limit: None,
         };
-        let id = text("job_id").unwrap_or_else(|| Uuid::new_v4().to_string());
-        let prepared = Prepared { job: &job, id, envelope: envelope.to_string() };
         self.enqueue_script(&[prepared]).await?;
-        Ok(Some(job.queue))
+        Ok(Some(queue))
     }
 
     /// Mends batches: ends the membership of jobs that were finished, failed or deleted behind our back, finishes batches without members,

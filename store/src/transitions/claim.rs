@@ -1,9 +1,10 @@
 //! Ready jobs into a worker's hands.
 
 use crate::error::Error;
-use crate::job::ClaimedJob;
+use crate::job::{ClaimedJob, SHELL_CLASS};
 use crate::session::{Session, transaction, until_no_conflict};
 use crate::sql::{Dialect, Row, Value, values};
+use std::collections::{HashMap, HashSet};
 
 /// Where in the order of (priority, job id) a claim begins: rows at or below it were seen to be gone.
 ///
@@ -48,10 +49,33 @@ pub struct Claim<'c> {
     pub limit: u32,
     /// Only jobs of these classes, when given.
     pub classes: Option<&'c [String]>,
+    /// What to do about jobs of class `Command` where no classes are given.
+    pub commands: Commands,
     /// Pass over rows that others hold, or wait for them.
     pub skip_locked: bool,
     /// What is written of jobs that are claimed ahead of their run.
     pub ahead: Option<Ahead<'c>>,
+}
+
+/// What a claim does about jobs of class [`SHELL_CLASS`], in whatever queue they lie: a text for the shell is for those alone that may run it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Commands {
+    /// They are claimed like others.
+    Take,
+    /// None is claimed. They are told apart only once they are picked, which costs nothing while there are none, and each uses up one of
+    /// the claim's limit: [`Claimed::met_commands`] then says so.
+    Leave,
+    /// None is claimed or picked: for whoever met some. Each job that is looked at costs a look at its row.
+    PassOver,
+}
+
+/// What a claim got.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Claimed {
+    /// The jobs, in order.
+    pub jobs: Vec<ClaimedJob>,
+    /// Jobs of class `Command` were in the way, and left there.
+    pub met_commands: bool,
 }
 
 /// Which claims of a worker have not started: written in the transaction of a claim, so that a worker's death is counted against
@@ -81,21 +105,21 @@ impl Session<'_> {
     /// # Errors
     /// Those of the database; then nothing was claimed, unless the answer was lost on the way
     /// ([`claims_of`](Self::claims_of) tells).
-    pub async fn claim(&mut self, claim: &Claim<'_>) -> Result<Vec<ClaimedJob>, Error> {
+    pub async fn claim(&mut self, claim: &Claim<'_>) -> Result<Claimed, Error> {
         if claim.limit == 0 || matches!(claim.selection, Selection::Queues(queues) if queues.is_empty()) {
-            return Ok(Vec::new());
+            return Ok(Claimed::default());
         }
         if self.dialect == Dialect::Postgres {
             return until_no_conflict!(self, self.claim_on_postgres(claim).await);
         }
         // An idle poll must not take SQLite's write lock, nor lock rows on MySQL.
         if !self.anything_ready(claim).await? {
-            return Ok(Vec::new());
+            return Ok(Claimed::default());
         }
         transaction!(self, self.claim_script(claim).await)
     }
 
-    async fn claim_on_postgres(&mut self, claim: &Claim<'_>) -> Result<Vec<ClaimedJob>, Error> {
+    async fn claim_on_postgres(&mut self, claim: &Claim<'_>) -> Result<Claimed, Error> {
         match self.postgres() {
             Some(postgres) => crate::postgres::claim::claim(postgres, claim).await,
             None => Err(Error::Other("this session is not PostgreSQL's".into())),
@@ -103,63 +127,78 @@ impl Session<'_> {
     }
 
     async fn anything_ready(&mut self, claim: &Claim<'_>) -> Result<bool, Error> {
-        let row = match claim.selection {
+        let named: Vec<String>;
+        let (operator, names) = match claim.selection {
             Selection::Any { excluded, .. } => {
-                let sql = "select 1 from solid_queue_ready_executions where queue_name not in ? \
-                           and queue_name not in (select queue_name from solid_queue_pauses) limit 1";
-                self.query_one(sql, &values![&with_a_member(excluded)]).await?
+                named = with_a_member(excluded);
+                ("not in", &named)
             }
             Selection::Queues(queues) => {
-                let names: Vec<String> = queues.iter().map(|(name, _)| name.clone()).collect();
-                let sql = "select 1 from solid_queue_ready_executions where queue_name in ? \
-                           and queue_name not in (select queue_name from solid_queue_pauses) limit 1";
-                self.query_one(sql, &values![&names]).await?
+                named = queues.iter().map(|(name, _)| name.clone()).collect();
+                ("in", &named)
             }
         };
-        Ok(row.is_some())
+        let passed_over = if claim.passes_over() { but_commands() } else { String::new() };
+        let sql = format!(
+            "select 1 from solid_queue_ready_executions r where r.queue_name {operator} ? \
+             and r.queue_name not in (select queue_name from solid_queue_pauses){passed_over} limit 1"
+        );
+        Ok(self.query_one(&sql, &values![names]).await?.is_some())
     }
 
-    async fn claim_script(&mut self, claim: &Claim<'_>) -> Result<Vec<ClaimedJob>, Error> {
+    async fn claim_script(&mut self, claim: &Claim<'_>) -> Result<Claimed, Error> {
         let gate = format!(
             "select process_id from gritstone_processes where process_id = ? and (cordoned_until is null or cordoned_until <= ?){}",
             // A shared lock that is then written through would deadlock with whoever waits for it.
             if claim.ahead.is_some() { self.dialect.for_update(false) } else { self.dialect.for_share() }
         );
         if self.query_one(&gate, &[claim.process_id.into(), Value::NOW]).await?.is_none() {
-            return Ok(Vec::new());
+            return Ok(Claimed::default());
         }
         let picked = self.pick(claim).await?;
         if picked.is_empty() {
-            return Ok(Vec::new());
+            return Ok(Claimed::default());
         }
-        let executions: Vec<i64> = picked.iter().map(|(id, _)| *id).collect();
         let job_ids: Vec<i64> = picked.iter().map(|(_, job_id)| *job_id).collect();
-        self.execute("delete from solid_queue_ready_executions where id in ?", &values![&executions]).await?;
+        let left = match (claim.classes, claim.commands) {
+            (None, Commands::Leave) => format!(" and class_name <> '{SHELL_CLASS}'"),
+            _ => String::new(),
+        };
         self.execute(
-            "insert into solid_queue_claimed_executions (job_id, process_id, created_at) \
-             select id, ?, ? from solid_queue_jobs where id in ? order by id",
+            &format!(
+                "insert into solid_queue_claimed_executions (job_id, process_id, created_at) \
+                 select id, ?, ? from solid_queue_jobs where id in ?{left} order by id"
+            ),
             &[claim.process_id.into(), Value::NOW, (&job_ids).into()],
         )
         .await?;
         let rows = self.query(&format!("{CLAIMED} where c.job_id in ?"), &values![&job_ids]).await?;
-        let mut claimed = rows.iter().map(read).collect::<Result<Vec<_>, _>>()?;
+        let mut jobs = rows.iter().map(read).collect::<Result<Vec<_>, _>>()?;
+        if jobs.is_empty() {
+            return Ok(Claimed { jobs, met_commands: true });
+        }
+        let mut position: HashMap<i64, usize> = HashMap::with_capacity(picked.len());
+        position.extend(job_ids.iter().enumerate().map(|(position, job_id)| (*job_id, position)));
+        let taken: HashSet<i64> = jobs.iter().map(|job| job.job_id).collect();
+        let executions = picked.iter().filter(|(_, job_id)| taken.contains(job_id));
+        let executions: Vec<i64> = executions.map(|(id, _)| *id).collect();
+        self.execute("delete from solid_queue_ready_executions where id in ?", &values![&executions]).await?;
         if let Some(ahead) = &claim.ahead {
-            let unstarted = ahead.unstarted(claimed.iter().map(|job| job.claim_id));
+            let unstarted = ahead.unstarted(jobs.iter().map(|job| job.claim_id));
             self.set_unstarted(claim.process_id, &unstarted).await?;
         }
-        let position: std::collections::HashMap<i64, usize> =
-            job_ids.iter().enumerate().map(|(position, id)| (*id, position)).collect();
-        claimed.sort_by_key(|job| position.get(&job.job_id).copied());
-        Ok(claimed)
+        jobs.sort_by_key(|job| position.get(&job.job_id).copied());
+        Ok(Claimed { met_commands: jobs.len() < picked.len(), jobs })
     }
 
     /// Locks the rows to take: pairs of execution id and job id, in order.
     async fn pick(&mut self, claim: &Claim<'_>) -> Result<Vec<(i64, i64)>, Error> {
         let lock = self.dialect.for_update(claim.skip_locked);
         let (class_filter, classes) = match claim.classes {
-            None => ("", None),
+            None if claim.passes_over() => (but_commands(), None),
+            None => (String::new(), None),
             Some(classes) => (
-                " and exists (select 1 from solid_queue_jobs j where j.id = r.job_id and j.class_name in ?)",
+                " and exists (select 1 from solid_queue_jobs j where j.id = r.job_id and j.class_name in ?)".into(),
                 Some(classes),
             ),
         };
@@ -217,6 +256,17 @@ impl Session<'_> {
         let sql = format!("{CLAIMED} where c.process_id = ? order by c.id");
         self.query(&sql, &values![process_id]).await?.iter().map(read).collect()
     }
+}
+
+impl Claim<'_> {
+    fn passes_over(&self) -> bool {
+        self.classes.is_none() && self.commands == Commands::PassOver
+    }
+}
+
+/// Rows of `r` whose jobs are no shell's texts.
+fn but_commands() -> String {
+    format!(" and exists (select 1 from solid_queue_jobs j where j.id = r.job_id and j.class_name <> '{SHELL_CLASS}')")
 }
 
 /// `not in ()` is no SQL; the empty text names no queue.

@@ -1,14 +1,13 @@
 //! New jobs.
 
 use super::dispatch::DueJob;
+use super::prepare::Prepared;
 use crate::error::Error;
 use crate::job::{Due, EnqueueError, Enqueued, NewJob, Placed};
 use crate::session::{Session, transaction, until_no_conflict};
 use crate::sql::{Dialect, Row, Value, values};
 use crate::store::Store;
-use jiff::Timestamp;
 use std::collections::{BTreeSet, HashMap};
-use uuid::Uuid;
 
 /// Rows in one `insert`: MySQL takes 65,535 values a statement, SQLite 32,766.
 pub(super) const CHUNK: usize = 1_000;
@@ -44,7 +43,7 @@ impl Store {
     /// [`EnqueueError`]; then nothing was written.
     pub async fn enqueue(&self, jobs: &[NewJob]) -> Result<Vec<Enqueued>, EnqueueError> {
         let enqueued = self.session().await?.enqueue(jobs).await?;
-        self.wake_after_commit(jobs, &enqueued).send();
+        self.wake_after_commit(&enqueued).send();
         Ok(enqueued)
     }
 
@@ -59,43 +58,28 @@ impl Store {
         jobs: &[NewJob],
     ) -> Result<(Vec<Enqueued>, WakeAfterCommit), EnqueueError> {
         let enqueued = self.within(connection).await?.enqueue(jobs).await?;
-        let wake = self.wake_after_commit(jobs, &enqueued);
+        let wake = self.wake_after_commit(&enqueued);
         Ok((enqueued, wake))
     }
 
-    fn wake_after_commit(&self, jobs: &[NewJob], enqueued: &[Enqueued]) -> WakeAfterCommit {
-        let ready = jobs.iter().zip(enqueued).filter(|(_, enqueued)| enqueued.placed == Placed::Ready);
-        WakeAfterCommit { store: self.clone(), queues: ready.map(|(job, _)| job.queue.clone()).collect() }
+    fn wake_after_commit(&self, enqueued: &[Enqueued]) -> WakeAfterCommit {
+        let ready = enqueued.iter().filter(|enqueued| enqueued.placed == Placed::Ready);
+        WakeAfterCommit { store: self.clone(), queues: ready.map(|enqueued| enqueued.queue.clone()).collect() }
     }
 }
 
-/// A job with its id and envelope made out, ready to be written.
-pub(crate) struct Prepared<'j> {
-    pub(crate) job: &'j NewJob,
-    pub(crate) id: String,
-    pub(crate) envelope: String,
-}
-
 impl Session<'_> {
-    /// Enqueues jobs, all or none. Wakes nobody: [`Store::enqueue`] does.
+    /// Enqueues jobs, all or none; what they leave open, their classes' defaults decide. Wakes nobody: [`Store::enqueue`] does.
     ///
     /// # Errors
     /// [`EnqueueError`]; then nothing was written.
     pub async fn enqueue(&mut self, jobs: &[NewJob]) -> Result<Vec<Enqueued>, EnqueueError> {
-        let now = Timestamp::now();
-        let mut prepared = Vec::with_capacity(jobs.len());
-        for job in jobs {
-            job.check()?;
-            let id = job.id.clone().unwrap_or_else(|| Uuid::new_v4().to_string());
-            let envelope = job.envelope(&id, now).to_string();
-            prepared.push(Prepared { job, id, envelope });
-        }
-        if prepared.is_empty() {
+        if jobs.is_empty() {
             return Ok(Vec::new());
         }
-        let plain =
-            |job: &NewJob| job.id.is_none() && job.limit.is_none() && job.batch.is_none() && job.attempts.is_none();
-        if self.dialect != Dialect::Postgres || !jobs.iter().all(plain) {
+        let classes = self.class_defaults().await?;
+        let prepared = Prepared::all(jobs, &classes)?;
+        if self.dialect != Dialect::Postgres || !prepared.iter().all(Prepared::is_plain) {
             return Ok(transaction!(self, self.enqueue_script(&prepared).await)?);
         }
         if prepared.len() <= crate::postgres::enqueue::CHUNK && !self.is_borrowed() {
@@ -115,7 +99,7 @@ impl Session<'_> {
     pub(super) async fn enqueue_script(&mut self, prepared: &[Prepared<'_>]) -> Result<Vec<Enqueued>, Error> {
         let taken = self.take_ids(prepared).await?;
         let fresh: Vec<&Prepared<'_>> = prepared.iter().filter(|p| !taken.contains_key(&p.id)).collect();
-        self.declare_limits(fresh.iter().map(|p| p.job)).await?;
+        self.declare_limits(fresh.iter().filter_map(|p| p.limit.as_deref())).await?;
         let mut written: HashMap<String, (i64, bool)> = HashMap::with_capacity(fresh.len());
         for chunk in fresh.chunks(CHUNK) {
             self.insert_jobs(chunk, &mut written).await?;
@@ -130,7 +114,7 @@ impl Session<'_> {
         let due: Vec<DueJob> = fresh
             .iter()
             .filter(|p| is_due(p))
-            .map(|p| DueJob { job_id: job_id(p), concurrency_key: p.job.limit.as_ref().map(|limit| limit.key.clone()) })
+            .map(|p| DueJob { job_id: job_id(p), concurrency_key: p.limit.as_ref().map(|limit| limit.key.clone()) })
             .collect();
         let places = self.place(&due).await?;
         let placed: HashMap<i64, Placed> = due.iter().map(|job| job.job_id).zip(places).collect();
@@ -143,13 +127,12 @@ impl Session<'_> {
         }
         Ok(prepared
             .iter()
-            .map(|p| match taken.get(&p.id) {
-                Some(existing) => Enqueued { job_id: *existing, id: p.id.clone(), placed: Placed::Duplicate },
-                None => Enqueued {
-                    job_id: job_id(p),
-                    id: p.id.clone(),
-                    placed: placed.get(&job_id(p)).copied().unwrap_or(Placed::Scheduled),
-                },
+            .map(|p| {
+                let (job_id, placed) = match taken.get(&p.id) {
+                    Some(existing) => (*existing, Placed::Duplicate),
+                    None => (job_id(p), placed.get(&job_id(p)).copied().unwrap_or(Placed::Scheduled)),
+                };
+                Enqueued { job_id, id: p.id.clone(), queue: p.queue.to_string(), placed }
             })
             .collect())
     }
@@ -215,7 +198,7 @@ impl Session<'_> {
         fresh: &[&Prepared<'_>],
         job_id: impl Fn(&Prepared<'_>) -> i64,
     ) -> Result<(), Error> {
-        let own: Vec<(i64, u32)> = fresh.iter().filter_map(|p| Some((job_id(p), p.job.attempts?))).collect();
+        let own: Vec<(i64, u32)> = fresh.iter().filter_map(|p| Some((job_id(p), p.attempts?))).collect();
         for chunk in own.chunks(CHUNK) {
             let rows = vec!["(?, ?)"; chunk.len()].join(", ");
             let sql = format!("insert into gritstone_jobs (job_id, attempts) values {rows}");
@@ -242,13 +225,13 @@ impl Session<'_> {
         );
         let mut values = Vec::with_capacity(chunk.len() * 10);
         for p in chunk {
-            values.extend(values![&p.job.queue, &p.job.class, &p.envelope, p.job.priority, &p.id]);
+            values.extend(values![&*p.queue, &p.job.class, &p.envelope, p.priority, &p.id]);
             values.push(match p.job.due {
                 Due::Now => Value::NOW,
                 Due::At(time) => time.into(),
                 Due::After(delay) => Value::now_plus(delay),
             });
-            values.push(p.job.limit.as_ref().map(|limit| limit.key.as_str()).into());
+            values.push(p.limit.as_ref().map(|limit| limit.key.as_str()).into());
             values.extend([Value::NOW, Value::NOW]);
             if batches {
                 values.push(p.job.batch.as_ref().map(|batch| batch.id).into());

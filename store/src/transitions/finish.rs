@@ -92,6 +92,10 @@ impl Session<'_> {
                     scheduled.push(job_id);
                     back.push(job_id);
                 }
+                Verdict::Interrupt => {
+                    self.count_interruption(job_id).await?;
+                    released.push(job_id);
+                }
                 Verdict::Release { delay: Some(delay), envelope } => {
                     self.reschedule(job_id, *delay, envelope.as_ref()).await?;
                     scheduled.push(job_id);

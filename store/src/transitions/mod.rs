@@ -6,36 +6,44 @@
 
 mod batches;
 mod claim;
+mod classes;
 mod clear;
 mod discard;
 mod dispatch;
-pub(crate) mod enqueue;
+mod enqueue;
 mod finish;
 mod jobs;
 mod limits;
+pub(crate) mod prepare;
 mod processes;
 mod queues;
 mod recurring;
 mod release;
 mod retry;
 mod schedule;
+mod selector;
 mod settings;
+mod unserved;
 
 pub use batches::{BatchCallbacks, BatchRef, BatchState, NewBatch};
-pub use claim::{Ahead, Claim, Mark, Selection};
+pub use claim::{Ahead, Claim, Claimed, Commands, Mark, Selection};
+pub(crate) use classes::KnownClasses;
+pub use classes::{DeclaredClass, RedeclaredClasses};
 pub use clear::ClearOptions;
 pub use discard::Discarded;
 pub use enqueue::WakeAfterCommit;
 pub use finish::Settled;
 pub(crate) use finish::Won;
 pub use jobs::{JobFilter, JobPage, JobState, JobView};
-pub use limits::{LimitState, Overclaimed, SweptLimits};
+pub use limits::{DeclaredBy, DeclaredLimit, LimitState, Overclaimed, SweptLimits, UnsetLimit};
 pub use processes::{Buried, Counters, Death, Identity, NewProcess, ProcessView, Registered};
-pub use queues::{QueueState, RAILS_COMMANDS, Selector};
+pub use queues::QueueState;
 pub use recurring::{
     DueTask, MissedRuns, NewTask, PutTask, RAILS, RanTask, ReplacedTasks, ScheduleMark, TakenKey, TaskRun,
     TaskSchedule, TaskStanding, TaskView,
 };
 pub use retry::Retried;
 pub use schedule::Dispatched;
+pub use selector::{COMMANDS_QUEUE, RAILS_COMMANDS, Selector};
 pub use settings::Settings;
+pub use unserved::{UnservedJobs, UnservedReason};

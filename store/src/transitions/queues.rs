@@ -1,50 +1,10 @@
 //! Queues: which ones a worker serves, pausing, sizes, latencies.
 
+use super::selector::{RAILS_COMMANDS, Selector};
 use crate::error::Error;
 use crate::session::{Session, transaction};
 use crate::sql::{Value, values};
 use jiff::Timestamp;
-
-/// One entry of a worker's list of queues.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum Selector {
-    /// `*`: every queue.
-    All,
-    /// `mail`: this one.
-    Exact(String),
-    /// `mail*`: those that begin so. `%` and `_` are ordinary characters.
-    Prefix(String),
-    /// `!mail`: not this one.
-    Exclude(String),
-    /// `!mail*`: none that begins so.
-    ExcludePrefix(String),
-}
-
-/// Where Rails runs its own recurring commands, as Ruby code: left alone unless named.
-pub const RAILS_COMMANDS: &str = "solid_queue_recurring";
-
-impl std::fmt::Display for Selector {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Selector::All => f.write_str("*"),
-            Selector::Exact(name) => f.write_str(name),
-            Selector::Prefix(prefix) => write!(f, "{prefix}*"),
-            Selector::Exclude(name) => write!(f, "!{name}"),
-            Selector::ExcludePrefix(prefix) => write!(f, "!{prefix}*"),
-        }
-    }
-}
-
-impl Selector {
-    /// True when this entry, an exclusion, rules the queue out.
-    fn excludes(&self, queue: &str) -> bool {
-        match self {
-            Selector::Exclude(name) => name == queue,
-            Selector::ExcludePrefix(prefix) => queue.starts_with(prefix.as_str()),
-            Selector::All | Selector::Exact(_) | Selector::Prefix(_) => false,
-        }
-    }
-}
 
 /// A queue as people see it.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]

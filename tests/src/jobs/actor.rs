@@ -120,6 +120,7 @@ impl Actor {
                 1 => retry(claimed, Duration::from_millis(3)).verdict,
                 2 => Verdict::Release { delay: None, envelope: None },
                 3 => Verdict::Release { delay: Some(Duration::from_millis(3)), envelope: None },
+                4 => Verdict::Interrupt,
                 _ => Verdict::Done,
             };
             finishes.push(ending);

@@ -1,8 +1,8 @@
 //! Shorthand: what would otherwise be repeated.
 
 use gritstone_store::{
-    Claim, ClaimedJob, Finish, Identity, JobError, Limit, Mark, NewJob, NewProcess, OnConflict, Selection, Session,
-    UseLimit, Verdict,
+    Claim, ClaimedJob, Commands, Finish, Identity, JobError, Limit, Mark, NewJob, NewProcess, OnConflict, Selection,
+    Session, UseLimit, Verdict,
 };
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -38,15 +38,31 @@ pub fn new_process(max_interruptions: u32) -> NewProcess {
 /// Claims from any queue, in order of priority.
 pub async fn claim_any(session: &mut Session<'_>, process_id: i64, limit: u32) -> Vec<ClaimedJob> {
     let selection = Selection::Any { excluded: vec![], mark: Mark::START };
-    let claim = Claim { process_id, selection: &selection, limit, classes: None, skip_locked: true, ahead: None };
-    session.claim(&claim).await.unwrap()
+    let claim = Claim {
+        process_id,
+        selection: &selection,
+        limit,
+        classes: None,
+        skip_locked: true,
+        commands: Commands::Leave,
+        ahead: None,
+    };
+    session.claim(&claim).await.unwrap().jobs
 }
 
 /// Claims from these queues, one after the other.
 pub async fn claim_from(session: &mut Session<'_>, process_id: i64, queues: &[&str], limit: u32) -> Vec<ClaimedJob> {
     let selection = Selection::Queues(queues.iter().map(|queue| ((*queue).to_owned(), Mark::START)).collect());
-    let claim = Claim { process_id, selection: &selection, limit, classes: None, skip_locked: true, ahead: None };
-    session.claim(&claim).await.unwrap()
+    let claim = Claim {
+        process_id,
+        selection: &selection,
+        limit,
+        classes: None,
+        skip_locked: true,
+        commands: Commands::Leave,
+        ahead: None,
+    };
+    session.claim(&claim).await.unwrap().jobs
 }
 
 fn end(claimed: &ClaimedJob, verdict: Verdict) -> Finish {

@@ -151,6 +151,7 @@ fn complete(object: &mut Value, problem: &str) {
     }
     let has = |field: &str| object["spec"].get(field).is_some();
     let missing: &[(&str, Value)] = match object["kind"].as_str().unwrap_or_default() {
+        "QueueWorker" if object["spec"]["allowCommands"] == true => &[],
         "QueueWorker" => &[("handler", json!({"command": {"command": command()}}))],
         "RecurringTask" if has("command") => &[("schedule", json!("every day"))],
         "RecurringTask" => &[("schedule", json!("every day")), ("job", json!({"class": "A"}))],

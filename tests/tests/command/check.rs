@@ -41,3 +41,12 @@ fn nothing_to_check_is_not_fine() {
     home.run(&["check", "secret.yaml"]).code(1).says("there is nothing to check in secret.yaml");
     home.run(&["check"]).code(2).says("name a manifest");
 }
+
+#[test]
+fn the_manifests_of_the_examples_are_fine() {
+    let home = Home::empty();
+    for folder in ["first-run", "commands"] {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples").join(folder);
+        home.run(&["check", path.to_str().unwrap()]).ok();
+    }
+}

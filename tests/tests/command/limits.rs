@@ -14,7 +14,9 @@ async fn a_declared_limit_holds_for_its_group() {
         home.run(&["enqueue", "Sync", "--limit-key", "account/7"]).ok();
     }
     let limits = home.run(&["limits", "list", "--json"]).ok().json();
-    let declared = json!({"name": "account", "to": 1, "duration_seconds": 300.0, "on_conflict": "block"});
+    let declared = json!({
+        "name": "account", "to": 1, "duration_seconds": 300.0, "on_conflict": "block", "by": "hand", "manifest": null,
+    });
     assert_eq!(limits["declared"][0], declared);
     assert_eq!(limits["keys"][0], json!({"key": "account/7", "to": 1, "free": 0, "held": 1, "blocked": 1}));
     home.run(&["limits", "list"]).ok().prints("5m").prints("account/7");

@@ -6,6 +6,7 @@
 mod bad_input;
 mod batches;
 mod check;
+mod classes;
 mod clear;
 mod completions;
 mod enqueue;
@@ -16,6 +17,7 @@ mod migrate;
 mod output;
 mod processes;
 mod queues;
+mod rails_files;
 mod recurring;
 mod reference;
 mod schedule;

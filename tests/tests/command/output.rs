@@ -5,7 +5,7 @@ use std::io::{BufRead as _, BufReader};
 use std::process::Stdio;
 
 /// Every subcommand.
-pub const SUBCOMMANDS: [&[&str]; 27] = [
+pub const SUBCOMMANDS: [&[&str]; 32] = [
     &["start"],
     &["work"],
     &["dispatch"],
@@ -25,13 +25,18 @@ pub const SUBCOMMANDS: [&[&str]; 27] = [
     &["batches", "show"],
     &["limits", "list"],
     &["limits", "set"],
+    &["limits", "unset"],
+    &["classes", "list"],
+    &["classes", "unset"],
     &["schedule", "next"],
     &["recurring", "list"],
     &["recurring", "show"],
     &["recurring", "run"],
     &["recurring", "suspend"],
     &["recurring", "resume"],
+    &["recurring", "remove"],
     &["check"],
+    &["convert"],
     &["clear"],
 ];
 

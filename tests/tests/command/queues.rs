@@ -33,3 +33,26 @@ async fn pause_holds_until_resume() {
     assert_eq!(resumed["queues"][1]["changed"], false);
     home.run(&["queues", "resume", "default"]).ok().prints("default was not paused");
 }
+
+#[tokio::test]
+async fn jobs_that_nobody_would_claim_are_told_with_what_to_do() {
+    let home = Home::new();
+    home.enqueue("A", 2);
+    home.run(&["queues", "list"]).ok().prints("UNSERVED").prints("unserved: A").says("2 jobs wait, and no worker runs");
+    // It says that it serves `default,mail*`.
+    home.claim(0).await;
+    home.run(&["queues", "list"]).ok().prints("default");
+    let queues = home.run(&["queues", "list", "--json"]).ok().json();
+    assert_eq!(queues["queues"][0]["unserved"], serde_json::Value::Null);
+    home.run(&["enqueue", "Report", "--queue", "reports"]).ok();
+    home.run(&["enqueue", "Command", "--queue", "mail", "--args", "\"true\""]).ok();
+    home.run(&["queues", "list"])
+        .ok()
+        .says("1 job waits on reports, which no running worker serves: name the queue in a worker's `queues`")
+        .says("1 job waits on mail, of class Command, which no worker of the queue may run: say `allowCommands: true`")
+        .says("gritstone processes list");
+    let queues = home.run(&["queues", "list", "--json"]).ok().json();
+    let reports = serde_json::json!({"jobs": 1, "exact": true, "classes": ["Report"], "reason": "queue"});
+    assert_eq!(queues["queues"][2]["unserved"], reports);
+    assert_eq!(queues["queues"][1]["unserved"]["reason"], "commands");
+}

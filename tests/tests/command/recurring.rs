@@ -2,6 +2,8 @@
 
 use super::support::Home;
 use gritstone_store::{JobState, MissedRuns, NewTask, TaskSchedule};
+use gritstone_tests::rig::Sql;
+use gritstone_tests::servers::Engine;
 use serde_json::json;
 
 /// A database with a yearly task and one that Rails runs.
@@ -56,4 +58,40 @@ async fn a_task_runs_by_hand_also_while_it_rests() {
     let resumed = home.run(&["recurring", "resume", "reports/yearly", "--json"]).ok().json();
     let expected = json!({"key": "reports/yearly", "suspended_by_hand": false, "changed": true, "suspended": false});
     assert_eq!(resumed["tasks"], json!([expected]));
+}
+
+#[tokio::test]
+async fn a_task_whose_owner_is_gone_is_removed_and_none_of_rails() {
+    let home = home().await;
+    let mut sql = Sql::connect(Engine::Sqlite, home.url()).await.unwrap();
+    sql.run(
+        "insert into solid_queue_recurring_tasks (key, schedule, class_name, command, static, created_at, updated_at) values \
+         ('dynamic', 'every year', 'A', null, 0, '2026-01-01', '2026-01-01'), \
+         ('static', 'every year', 'A', null, 1, '2026-01-01', '2026-01-01'), \
+         ('ruby', 'every year', null, 'A.a', 1, '2026-01-01', '2026-01-01')",
+    )
+    .await
+    .unwrap();
+    home.session().await.follow_rails_tasks().await.unwrap();
+    let remove = |keys: &[&str]| home.run(&[&["recurring", "remove"], keys].concat());
+    remove(&["reports/yearl"]).code(1).says("did you mean `reports/yearly`?");
+    remove(&["reports/yearly", "dynamic"]).code(1).says("SolidQueue.unschedule_recurring_task there removes it");
+    remove(&["static"]).code(1).says("the recurring task static belongs to Rails: it is in its config/recurring.yml");
+    remove(&["ruby"]).code(1).says("it is Ruby out of its config/recurring.yml: remove it there");
+    let keys = async || {
+        let tasks = home.run(&["recurring", "list", "--json"]).ok().json();
+        let keys = tasks["tasks"].as_array().unwrap().iter().map(|task| task["key"].as_str().unwrap().to_owned());
+        keys.collect::<Vec<_>>()
+    };
+    assert_eq!(keys().await, ["dynamic", "reports/yearly", "ruby", "static"], "one that is refused keeps all");
+    remove(&["reports/yearly"]).ok().prints("reports/yearly of a test is removed");
+    assert_eq!(keys().await, ["dynamic", "ruby", "static"]);
+
+    let there = home.write("tasks.yaml", "").to_str().unwrap().to_owned();
+    let task = NewTask::new("k", TaskSchedule::Cron("0 0 1 1 * UTC".into()), "A");
+    home.session().await.put_task(&there, &task).await.unwrap();
+    let removed = home.run(&["recurring", "remove", "k", "--json"]).ok().json();
+    assert_eq!(removed["tasks"], json!([{"key": "k", "owner": there, "removed": true}]));
+    home.session().await.put_task(&there, &task).await.unwrap();
+    remove(&["k"]).ok().says("if it still has k, the next start with it puts it again");
 }

@@ -34,11 +34,15 @@ fn every_option_of_every_subcommand_is_in_the_reference() {
 fn every_row_of_bad_input_is_tested() {
     let tests = concat!(
         include_str!("bad_input/values.rs"),
+        include_str!("bad_input/commands.rs"),
         include_str!("bad_input/typed.rs"),
         include_str!("bad_input/database.rs"),
         include_str!("bad_input/server.rs"),
         include_str!("bad_input/handlers.rs"),
         include_str!("bad_input/http.rs"),
+        include_str!("rails_files.rs"),
+        include_str!("recurring.rs"),
+        include_str!("start.rs"),
     );
     let page = page("bad-input.md");
     let mut rows = 0;

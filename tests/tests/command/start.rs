@@ -8,14 +8,14 @@ use nix::unistd::Pid;
 use std::process::{Child, Command, Stdio};
 
 /// A process that stops with its test.
-struct Running(Child);
+pub struct Running(Child);
 
 impl Running {
-    fn start(mut command: Command) -> Running {
+    pub fn start(mut command: Command) -> Running {
         Running(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap())
     }
 
-    fn stop(mut self) -> Option<i32> {
+    pub fn stop(mut self) -> Option<i32> {
         kill(Pid::from_raw(self.0.id() as i32), Signal::SIGTERM).unwrap();
         self.0.wait().unwrap().code()
     }
@@ -88,6 +88,25 @@ async fn logs_that_nobody_reads_stop_nothing() {
     home.run(&["enqueue", "A"]).ok();
     until("the job is done", async || home.state(1).await.filter(|state| *state == JobState::Finished)).await;
     assert_eq!(running.stop(), Some(0));
+}
+
+#[test]
+fn a_cron_schedule_in_a_file_is_refused_with_what_to_write_instead() {
+    let home = Home::new();
+    let head = "apiVersion: gritstone.dev/v1alpha1\nkind: ";
+    let schedules = format!(
+        "{head}Dispatcher\nmetadata: {{name: d}}\n---\n{head}CronSchedule\nmetadata: {{name: a}}\nspec: {{key: a, cron: \"0 9 * * *\", job: {{class: A}}}}\n\
+         ---\n{head}CronSchedule\nmetadata: {{name: b}}\nspec: {{key: b, interval: {{every: 90m}}, job: {{class: A}}}}\n"
+    );
+    home.write("schedules.yaml", &schedules);
+    for command in ["start", "dispatch"] {
+        home.run(&[command, "-f", "schedules.yaml"])
+            .code(1)
+            .says("schedules.yaml:5: a CronSchedule is what the operator makes of a RecurringTask")
+            .says("write kind: RecurringTask, with schedule: \"0 9 * * *\" and the rest")
+            .says("schedules.yaml:10: a CronSchedule")
+            .says("with schedule: {every: 1h30m, offset: 0s}");
+    }
 }
 
 #[test]

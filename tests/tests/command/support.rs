@@ -1,15 +1,15 @@
 //! What the cases stand on: a folder and a database of their own, and the command run in it.
 
 use gritstone_store::{
-    Claim, ClaimedJob, Finish, Identity, JobError, JobState, JobView, Mark, NewProcess, Selection, Session, Store,
-    StoreOptions, Verdict,
+    Claim, ClaimedJob, Commands, Finish, Identity, JobError, JobState, JobView, Mark, NewProcess, Selection, Session,
+    Store, StoreOptions, Verdict,
 };
 use gritstone_tests::rig;
 use gritstone_tests::servers::{Engine, TestDatabase};
 use serde_json::Value;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use tempfile::TempDir;
 
 /// A folder to work in, and a database.
@@ -80,6 +80,8 @@ impl Home {
             .env("DATABASE_URL", &self.url)
             .env_remove("GRITSTONE_LOG")
             .env_remove("GRITSTONE_LOG_FORMAT")
+            .env_remove("RAILS_ENV")
+            .env_remove("RACK_ENV")
             .stdin(Stdio::null());
         command
     }
@@ -101,6 +103,20 @@ impl Home {
         let output = child.wait_with_output().unwrap();
         writer.join().unwrap();
         Ran::new(output)
+    }
+
+    /// Starts a command that runs on.
+    pub fn start(&self, arguments: &[&str]) -> Started {
+        let file = tempfile::Builder::new().prefix("log-").tempfile_in(self.folder.path()).unwrap();
+        let (file, log) = file.keep().unwrap();
+        let process = self.command(arguments).stderr(file).stdout(Stdio::null()).spawn().unwrap();
+        Started { process, log }
+    }
+
+    /// Waits until a job is in this state.
+    pub async fn becomes(&self, job_id: i64, state: JobState) {
+        let what = format!("job {job_id} is {}", state.name());
+        rig::until(&what, async || self.state(job_id).await.filter(|now| *now == state)).await;
     }
 
     pub async fn store(&self) -> Store {
@@ -129,9 +145,16 @@ impl Home {
         let mut session = self.session().await;
         let process_id = session.register(&worker()).await.unwrap().process_id;
         let selection = Selection::Any { excluded: vec![], mark: Mark::START };
-        let claim =
-            Claim { process_id, selection: &selection, limit: count, classes: None, skip_locked: true, ahead: None };
-        (process_id, session.claim(&claim).await.unwrap())
+        let claim = Claim {
+            process_id,
+            selection: &selection,
+            limit: count,
+            classes: None,
+            skip_locked: true,
+            commands: Commands::Take,
+            ahead: None,
+        };
+        (process_id, session.claim(&claim).await.unwrap().jobs)
     }
 
     /// Lets a worker claim so many jobs and end them so.
@@ -153,6 +176,41 @@ impl Home {
     pub async fn fail(&self, count: u32) {
         let error = JobError::new("Oops", "it broke\nbadly");
         self.end(count, Verdict::Fail { error, envelope: None }).await;
+    }
+}
+
+/// A command that runs on, and is killed with its test.
+pub struct Started {
+    process: Child,
+    log: PathBuf,
+}
+
+impl Started {
+    /// What it has logged.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    pub fn pid(&self) -> i32 {
+        self.process.id().cast_signed()
+    }
+
+    /// Waits until it has logged this.
+    pub async fn says(&self, text: &str) {
+        rig::until(&format!("the log says {text}"), async || self.log().contains(text).then_some(())).await;
+    }
+
+    /// Stops it gracefully.
+    pub fn stop(mut self) {
+        rig::processes::send(self.pid(), rig::Signal::SIGTERM);
+        self.process.wait().unwrap();
+    }
+}
+
+impl Drop for Started {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
     }
 }
 

@@ -1,7 +1,9 @@
 //! Which jobs a claim takes, in which order.
 
 use crate::support::{Db, claim_any, claim_from, conformance, job, start};
-use gritstone_store::{Claim, ClaimedJob, JobState, Mark, NewJob, RAILS_COMMANDS, Selection, Selector};
+use gritstone_store::{
+    Ahead, COMMANDS_QUEUE, Claim, ClaimedJob, Commands, JobState, Mark, NewJob, RAILS_COMMANDS, Selection, Selector,
+};
 use serde_json::json;
 use std::time::Duration;
 
@@ -17,6 +19,9 @@ conformance!(
     exact_names_stay_even_when_empty,
     rails_own_commands_are_left_alone_unless_named,
     only_listed_classes_are_claimed,
+    commands_are_left_where_they_lie,
+    commands_are_passed_over_once_they_are_known,
+    commands_have_a_queue_of_their_own_unless_another_is_named,
     a_cordoned_process_claims_nothing_until_it_is_over,
     a_process_without_a_row_claims_nothing,
     a_claim_from_a_mark_passes_over_what_came_before,
@@ -95,9 +100,16 @@ async fn excluded_and_paused_queues_are_left_alone(db: Db) {
     let mut session = db.session().await;
     session.pause_queue("b").await.unwrap();
     let selection = Selection::Any { excluded: vec!["a".into()], mark: Mark::START };
-    let claim =
-        Claim { process_id: process, selection: &selection, limit: 5, classes: None, skip_locked: true, ahead: None };
-    assert_eq!(queues(&session.claim(&claim).await.unwrap()), ["c"]);
+    let claim = Claim {
+        process_id: process,
+        selection: &selection,
+        limit: 5,
+        classes: None,
+        skip_locked: true,
+        commands: Commands::Take,
+        ahead: None,
+    };
+    assert_eq!(queues(&session.claim(&claim).await.unwrap().jobs), ["c"]);
     assert_eq!(queues(&claim_from(&mut session, process, &["b", "a"], 5).await), ["a"]);
     session.resume_queue("b").await.unwrap();
     assert_eq!(queues(&claim_any(&mut session, process, 5).await), ["b"]);
@@ -161,12 +173,79 @@ async fn only_listed_classes_are_claimed(db: Db) {
             limit: 2,
             classes: Some(&classes),
             skip_locked: true,
+            commands: Commands::Leave,
             ahead: None,
         };
-        let claimed = session.claim(&claim).await.unwrap();
+        let claimed = session.claim(&claim).await.unwrap().jobs;
         assert_eq!(claimed.iter().map(|job| job.class.as_str()).collect::<Vec<_>>(), expected);
     }
     assert_eq!(db.count("ready_executions").await, 1);
+}
+
+fn command(queue: &str) -> NewJob {
+    NewJob::new("Command", vec![json!("true")]).on(queue)
+}
+
+async fn claim_with(
+    db: &Db,
+    selection: &Selection,
+    commands: Commands,
+    limit: u32,
+    ahead: Option<Ahead<'_>>,
+) -> (Vec<i64>, bool) {
+    let process_id = start(db).await;
+    let claim = Claim { process_id, selection, limit, classes: None, commands, skip_locked: true, ahead };
+    let claimed = db.session().await.claim(&claim).await.unwrap();
+    (claimed.jobs.iter().map(|job| job.job_id).collect(), claimed.met_commands)
+}
+
+fn both_selections() -> [Selection; 2] {
+    let any = Selection::Any { excluded: vec![], mark: Mark::START };
+    [any, Selection::Queues(vec![("b".into(), Mark::START), ("default".into(), Mark::START)])]
+}
+
+async fn commands_are_left_where_they_lie(db: Db) {
+    for selection in both_selections() {
+        let enqueued = db.store.enqueue(&[command("default"), job(), command("b"), job(), job()]).await.unwrap();
+        let others = [1, 3, 4].map(|n: usize| enqueued[n].job_id);
+        let ahead = Some(Ahead { kept: &[], starting: 1 });
+        let (got, met) = claim_with(&db, &selection, Commands::Leave, 4, ahead).await;
+        assert_eq!((got.as_slice(), met), (&others[..2], true), "each that is left uses up one of the limit");
+        let (got, met) = claim_with(&db, &selection, Commands::Leave, 10, None).await;
+        assert_eq!((got.as_slice(), met), (&others[2..], true));
+        for id in [enqueued[0].job_id, enqueued[2].job_id] {
+            assert_eq!(db.state(id).await, Some(JobState::Ready));
+        }
+        let (got, met) = claim_with(&db, &selection, Commands::Leave, 1, ahead).await;
+        assert_eq!((got.len(), met), (0, true));
+        let (got, met) = claim_with(&db, &selection, Commands::Take, 10, None).await;
+        assert_eq!((got.len(), met), (2, false), "whoever may run them takes them");
+    }
+}
+
+async fn commands_are_passed_over_once_they_are_known(db: Db) {
+    for selection in both_selections() {
+        db.store.enqueue(&[command("default"), command("b"), command("default"), job()]).await.unwrap();
+        let (got, met) = claim_with(&db, &selection, Commands::PassOver, 1, None).await;
+        assert_eq!((got.len(), met), (1, false));
+        let ahead = Some(Ahead { kept: &[], starting: 1 });
+        assert_eq!(claim_with(&db, &selection, Commands::PassOver, 1, ahead).await, (vec![], false));
+        assert_eq!(claim_with(&db, &selection, Commands::Take, 10, ahead).await.0.len(), 3);
+    }
+}
+
+async fn commands_have_a_queue_of_their_own_unless_another_is_named(db: Db) {
+    let command = |text: serde_json::Value| NewJob::new("Command", vec![text]);
+    let jobs = [command(json!("true")), command(json!("true")).on("nightly"), NewJob::new("Other", vec![])];
+    let enqueued = db.store.enqueue(&jobs).await.unwrap();
+    let queues: Vec<&str> = enqueued.iter().map(|job| job.queue.as_str()).collect();
+    assert_eq!(queues, [COMMANDS_QUEUE, "nightly", "default"]);
+    assert_eq!(db.job(enqueued[0].job_id).await.unwrap().queue, COMMANDS_QUEUE);
+    for wrong in [NewJob::new("Command", vec![]), command(json!(["true"]))] {
+        let error = db.store.enqueue(&[NewJob::new("Other", vec![]), wrong]).await.unwrap_err();
+        assert!(error.to_string().contains("a text for the shell"), "{error}");
+    }
+    assert_eq!(db.count("jobs").await, 3);
 }
 
 async fn a_cordoned_process_claims_nothing_until_it_is_over(db: Db) {
@@ -202,11 +281,19 @@ async fn a_claim_from_a_mark_passes_over_what_came_before(db: Db) {
     let mut session = db.session().await;
     let mark = Mark { priority: 1, job_id: enqueued[1].job_id };
     let any = Selection::Any { excluded: vec![], mark };
-    let claim = Claim { process_id: process, selection: &any, limit: 5, classes: None, skip_locked: true, ahead: None };
-    assert_eq!(session.claim(&claim).await.unwrap()[0].job_id, enqueued[2].job_id);
+    let claim = Claim {
+        process_id: process,
+        selection: &any,
+        limit: 5,
+        classes: None,
+        skip_locked: true,
+        commands: Commands::Take,
+        ahead: None,
+    };
+    assert_eq!(session.claim(&claim).await.unwrap().jobs[0].job_id, enqueued[2].job_id);
     let named = Selection::Queues(vec![("default".into(), mark)]);
     let claim = Claim { selection: &named, ..claim };
-    assert_eq!(session.claim(&claim).await.unwrap().len(), 0);
+    assert_eq!(session.claim(&claim).await.unwrap().jobs.len(), 0);
     assert_eq!(claim_any(&mut session, process, 5).await.len(), 2);
 }
 

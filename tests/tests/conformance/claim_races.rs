@@ -1,7 +1,7 @@
 //! Claims at the same time as other claims, and as cordons.
 
 use crate::support::{Db, claim_any, conformance, done, finish, job, start};
-use gritstone_store::{Claim, Mark, NewJob, Selection};
+use gritstone_store::{Claim, Commands, Mark, NewJob, Selection};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -43,8 +43,15 @@ async fn share(db: Db, jobs: usize, at_once: u32, skip_locked: bool) {
                 0 => Selection::Any { excluded: vec![], mark: Mark::START },
                 _ => Selection::Queues(names.to_vec()),
             };
-            let claim =
-                Claim { process_id, selection: &selection, limit: at_once, classes: None, skip_locked, ahead: None };
+            let claim = Claim {
+                process_id,
+                selection: &selection,
+                limit: at_once,
+                classes: None,
+                skip_locked,
+                commands: Commands::Leave,
+                ahead: None,
+            };
             let mut got = Vec::new();
             start_line.wait().await;
             // Rows that others have just locked may hide what is left: done is when nothing is ready.
@@ -53,7 +60,7 @@ async fn share(db: Db, jobs: usize, at_once: u32, skip_locked: bool) {
                 + session.queue_size("queue2").await.unwrap()
                 > 0
             {
-                let claimed = session.claim(&claim).await.unwrap();
+                let claimed = session.claim(&claim).await.unwrap().jobs;
                 assert!(claimed.len() <= at_once as usize);
                 finish(&mut session, &claimed.iter().map(done).collect::<Vec<_>>()).await;
                 got.extend(claimed.iter().map(|job| job.job_id));

@@ -1,7 +1,7 @@
 //! New jobs inside the caller's own transaction.
 
 use crate::support::{Db, Raw, conformance, job, limit};
-use gritstone_store::{Caller, EnqueueError, NewJob, OnConflict, Placed};
+use gritstone_store::{Caller, ClassDefaults, EnqueueError, NewJob, OnConflict, Placed};
 
 conformance!(
     jobs_exist_when_the_caller_commits,
@@ -9,6 +9,8 @@ conformance!(
     many_jobs_stay_inside_the_callers_transaction,
     an_error_leaves_the_callers_transaction_as_it_was,
     limits_and_ids_hold_inside_a_transaction,
+    class_defaults_hold_inside_a_transaction,
+    a_database_without_class_defaults_still_takes_jobs,
     what_others_committed_since_the_transaction_began_counts,
     a_connection_of_another_kind_is_refused,
 );
@@ -105,4 +107,23 @@ async fn a_connection_of_another_kind_is_refused(db: Db) {
     let database = TestDatabase::create(other).await.unwrap();
     let mut raw = Raw::connect(other, &database.url).await;
     assert!(db.store.within(caller(&mut raw)).await.is_err());
+}
+
+async fn class_defaults_hold_inside_a_transaction(db: Db) {
+    db.store.declare_classes("crew", &[ClassDefaults::new("Job").on("slow")]).await.unwrap();
+    let mut raw = begin(&db).await;
+    // Another process, which has read nothing before.
+    let (enqueued, _wake) = db.other_store().enqueue_within(caller(&mut raw), &[job()]).await.unwrap();
+    raw.run("commit").await;
+    assert_eq!(db.job(enqueued[0].job_id).await.unwrap().queue, "slow");
+}
+
+/// An enqueuer may be upgraded before the tables are.
+async fn a_database_without_class_defaults_still_takes_jobs(db: Db) {
+    db.run("drop table gritstone_class_defaults").await;
+    db.other_store().enqueue(&[job()]).await.unwrap();
+    let mut raw = begin(&db).await;
+    let (_, _wake) = db.other_store().enqueue_within(caller(&mut raw), &[job(), job().id("x")]).await.unwrap();
+    raw.run("commit").await;
+    assert_eq!(db.count("ready_executions").await, 3);
 }

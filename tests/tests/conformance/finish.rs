@@ -11,6 +11,7 @@ conformance!(
     a_failure_is_kept_as_rails_reads_it,
     a_second_failure_replaces_the_first,
     a_released_job_is_as_it_was,
+    an_interrupted_job_is_ready_again_and_that_is_counted,
     a_release_with_a_delay_comes_back_later,
     an_envelope_that_a_handler_changed_is_kept_on_release,
     verdicts_of_every_kind_go_together,
@@ -33,6 +34,10 @@ async fn claimed(db: &Db, jobs: usize) -> (Session<'static>, Vec<ClaimedJob>) {
 
 fn release(claimed: &ClaimedJob, delay: Option<Duration>) -> Finish {
     Finish { claim_id: claimed.claim_id, job_id: claimed.job_id, verdict: Verdict::Release { delay, envelope: None } }
+}
+
+fn interrupted(claimed: &ClaimedJob) -> Finish {
+    Finish { claim_id: claimed.claim_id, job_id: claimed.job_id, verdict: Verdict::Interrupt }
 }
 
 async fn a_job_that_is_done_is_kept_or_deleted(db: Db) {
@@ -112,6 +117,22 @@ async fn a_released_job_is_as_it_was(db: Db) {
     assert_eq!(db.count("claimed_executions").await, 0);
 }
 
+async fn an_interrupted_job_is_ready_again_and_that_is_counted(db: Db) {
+    let (mut session, jobs) = claimed(&db, 1).await;
+    let before = db.job(jobs[0].job_id).await.unwrap();
+    finish(&mut session, &[interrupted(&jobs[0])]).await;
+    let after = db.job(jobs[0].job_id).await.unwrap();
+    assert_eq!((after.state, after.interruptions), (JobState::Ready, 1));
+    assert_eq!((after.envelope, after.error), (before.envelope, None));
+    assert_eq!(db.count("claimed_executions").await, 0);
+
+    let process = start(&db).await;
+    let again = claim_any(&mut session, process, 1).await;
+    assert_eq!(again[0].interruptions, 1);
+    finish(&mut session, &[interrupted(&again[0])]).await;
+    assert_eq!(db.job(jobs[0].job_id).await.unwrap().interruptions, 2);
+}
+
 async fn a_release_with_a_delay_comes_back_later(db: Db) {
     let (mut session, jobs) = claimed(&db, 1).await;
     finish(&mut session, &[release(&jobs[0], Some(Duration::from_secs(600)))]).await;
@@ -145,8 +166,9 @@ async fn an_envelope_that_a_handler_changed_is_kept_on_release(db: Db) {
 }
 
 async fn verdicts_of_every_kind_go_together(db: Db) {
-    let (mut session, jobs) = claimed(&db, 6).await;
+    let (mut session, jobs) = claimed(&db, 7).await;
     let finishes = [
+        interrupted(&jobs[6]),
         fail(&jobs[5], "x"),
         done(&jobs[0]),
         retry(&jobs[1], Duration::ZERO),
@@ -155,7 +177,7 @@ async fn verdicts_of_every_kind_go_together(db: Db) {
         done(&jobs[4]),
     ];
     assert!(finish(&mut session, &finishes).await.gone.is_empty());
-    let expected = [("failed", 1), ("finished", 2), ("ready", 1), ("scheduled", 2)];
+    let expected = [("failed", 1), ("finished", 2), ("ready", 2), ("scheduled", 2)];
     assert_eq!(db.states().await, expected.into_iter().collect());
 }
 
@@ -176,12 +198,14 @@ async fn a_stale_claim_does_nothing_whatever_it_says(db: Db) {
         retry(&jobs[0], Duration::ZERO),
         release(&jobs[0], None),
         release(&jobs[0], Some(Duration::ZERO)),
+        interrupted(&jobs[0]),
     ];
     for verdict in verdicts {
         let settled = finish(&mut session, std::slice::from_ref(&verdict)).await;
         assert_eq!(settled.gone, [jobs[0].claim_id], "{verdict:?}");
         let job = db.job(jobs[0].job_id).await.unwrap();
         assert_eq!((job.state, job.error, &job.envelope), (JobState::Ready, None, &jobs[0].envelope), "{verdict:?}");
+        assert_eq!(job.interruptions, 0, "{verdict:?}");
     }
 }
 

@@ -1,7 +1,7 @@
 //! Processes: who is there, and how they leave.
 
 use crate::support::{Db, claim_any, conformance, done, finish, job, new_process, start};
-use gritstone_store::{Ahead, Claim, Counters, Death, JobState, Mark, Selection};
+use gritstone_store::{Ahead, Claim, Commands, Counters, Death, JobState, Mark, Selection};
 use serde_json::json;
 use std::time::Duration;
 
@@ -181,8 +181,11 @@ async fn a_claim_lists_what_was_claimed_ahead(db: Db) {
     let mut kept = Vec::new();
     for (selection, classes) in [(&any, None), (&named, Some(classes.as_slice()))] {
         let ahead = Ahead { kept: &kept, starting: 1 };
-        let claim = Claim { process_id: process, selection, limit: 3, classes, skip_locked: true, ahead: Some(ahead) };
-        let claimed = session.claim(&claim).await.unwrap();
+        let commands = Commands::Leave;
+        let ahead_of = Some(ahead);
+        let claim =
+            Claim { process_id: process, selection, limit: 3, classes, commands, skip_locked: true, ahead: ahead_of };
+        let claimed = session.claim(&claim).await.unwrap().jobs;
         assert_eq!(claimed.len(), 3);
         let listed = ahead.unstarted(claimed.iter().map(|job| job.claim_id));
         assert_eq!(listed.len(), kept.len() + 2);
@@ -200,7 +203,8 @@ async fn a_claim_that_finds_nothing_leaves_the_list_alone(db: Db) {
     session.write_unstarted(process, &[7]).await.unwrap();
     let any = Selection::Any { excluded: vec![], mark: Mark::START };
     let ahead = Some(Ahead { kept: &[], starting: 1 });
-    let claim = Claim { process_id: process, selection: &any, limit: 3, classes: None, skip_locked: true, ahead };
-    assert!(session.claim(&claim).await.unwrap().is_empty());
+    let (classes, commands) = (None, Commands::Leave);
+    let claim = Claim { process_id: process, selection: &any, limit: 3, classes, commands, skip_locked: true, ahead };
+    assert!(session.claim(&claim).await.unwrap().jobs.is_empty());
     assert_eq!(unstarted(&db, process).await, [7]);
 }

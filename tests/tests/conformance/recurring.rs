@@ -23,6 +23,8 @@ conformance!(
     a_run_by_hand_leaves_the_schedule_as_it_was,
     rails_tasks_are_left_alone_unless_followed,
     a_task_that_rails_overwrites_is_rails,
+    a_task_of_rails_own_file_shares_the_row_that_rails_writes,
+    a_static_row_is_nobodys_but_for_tasks_of_rails_own_file,
     every_edit_is_noticed_and_no_run_is_one,
 );
 
@@ -114,7 +116,7 @@ async fn an_interval_lives_in_our_table_alone(db: Db) {
         assert_eq!(session.put_task("test", &put).await.unwrap(), PutTask::Changed);
         assert_eq!(db.count("recurring_tasks").await, rows);
     }
-    assert_eq!(session.run_task_now("k").await.unwrap().1, "default");
+    assert_eq!(session.run_task_now("k").await.unwrap().queue, "default");
 }
 
 async fn a_run_is_one_job_with_the_tasks_arguments(db: Db) {
@@ -123,8 +125,8 @@ async fn a_run_is_one_job_with_the_tasks_arguments(db: Db) {
     let mut session = db.session().await;
     session.put_task("test", &put).await.unwrap();
     let ran = session.run_tasks(&[due("k", run_at)]).await.unwrap().remove(0);
-    let RanTask::Enqueued { job, queue } = ran else { panic!("{ran:?}") };
-    assert_eq!(queue, "reports");
+    let RanTask::Enqueued(job) = ran else { panic!("{ran:?}") };
+    assert_eq!(job.queue, "reports");
     let job = db.job(job.job_id).await.unwrap();
     assert_eq!((job.state, job.class.as_str(), job.priority), (JobState::Ready, "Report", 3));
     let envelope: serde_json::Value = serde_json::from_str(&job.envelope.unwrap()).unwrap();
@@ -140,7 +142,7 @@ async fn a_run_is_one_job_with_the_tasks_arguments(db: Db) {
 async fn a_run_happens_once_whatever_is_cleared(db: Db) {
     let run_at = an_hour_behind(&db, "k").await;
     let mut session = db.session().await;
-    assert!(matches!(session.run_tasks(&[due("k", run_at)]).await.unwrap()[0], RanTask::Enqueued { .. }));
+    assert!(matches!(session.run_tasks(&[due("k", run_at)]).await.unwrap()[0], RanTask::Enqueued(_)));
     for clear in ["solid_queue_recurring_executions", "solid_queue_jobs"] {
         db.run(&format!("delete from {clear}")).await;
         for earlier in [run_at, seconds_after(run_at, -5)] {
@@ -229,7 +231,7 @@ async fn a_run_by_hand_leaves_the_schedule_as_it_was(db: Db) {
     session.resume_task("k").await.unwrap();
     assert!(session.task("k").await.unwrap().unwrap().last_run_at > before);
     db.run(&format!("update gritstone_schedule set run_after = {}", db.seconds_from_now(-3601))).await;
-    assert!(matches!(session.run_tasks(&[due("k", run_at)]).await.unwrap()[0], RanTask::Enqueued { .. }));
+    assert!(matches!(session.run_tasks(&[due("k", run_at)]).await.unwrap()[0], RanTask::Enqueued(_)));
     assert_eq!((db.count("jobs").await, db.count("recurring_executions").await), (3, 3));
 }
 
@@ -288,6 +290,72 @@ async fn a_task_that_rails_overwrites_is_rails(db: Db) {
     assert!(session.run_task_now("k").await.is_err());
     assert_eq!(session.put_task("test", &task("k")).await.unwrap(), PutTask::Changed);
     assert_eq!(session.task("k").await.unwrap().unwrap().standing, TaskStanding::Ours);
+}
+
+/// A task of `recurring.yml`.
+fn of_rails_file(key: &str) -> NewTask {
+    let schedule = TaskSchedule::Cron("every day at 9am".into());
+    let task = NewTask::new(key, schedule, "Report").arguments(vec![json!(42), json!({"status": "open"})]);
+    NewTask { static_zone: Some("Asia/Seoul".into()), ..task.on("reports") }
+}
+
+async fn a_task_of_rails_own_file_shares_the_row_that_rails_writes(db: Db) {
+    rails_puts(&db, "k", 1).await;
+    let row = async || {
+        let columns = format!("id, {}, schedule, class_name, arguments, queue_name", key_column(&db));
+        let sql = format!("select {columns} from solid_queue_recurring_tasks where static and command is null");
+        let [row] = db.raw().await.rows(&sql).await.try_into().unwrap();
+        row.into_iter().map(Option::unwrap_or_default).collect::<Vec<String>>()
+    };
+    let id = row().await[0].clone();
+    let mut session = db.session().await;
+    let done = session.replace_tasks("/app/config/recurring.yml", &[of_rails_file("k")]).await.unwrap();
+    assert_eq!((done.created, done.taken), (vec!["k".into()], vec![]));
+    let arguments = r#"[42,{"status":"open","_aj_symbol_keys":["status"]}]"#;
+    assert_eq!(row().await, [&id, "k", "every day at 9am", "Report", arguments, "reports"].map(str::to_owned));
+    let task = session.task("k").await.unwrap().unwrap();
+    assert_eq!((task.standing, task.time_zone.as_deref()), (TaskStanding::Ours, Some("Asia/Seoul")));
+    assert!(task.runs());
+    let unchanged = session.replace_tasks("/app/config/recurring.yml", &[of_rails_file("k")]).await.unwrap();
+    assert_eq!(unchanged, gritstone_store::ReplacedTasks::default());
+
+    // Rails' scheduler starts again, with the file as it is now: it writes over its static rows.
+    db.run(&format!(
+        "update solid_queue_recurring_tasks set schedule = 'every hour', updated_at = {}",
+        db.seconds_from_now(0)
+    ))
+    .await;
+    let task = session.task("k").await.unwrap().unwrap();
+    assert_eq!((task.standing, task.schedule), (TaskStanding::Ours, TaskSchedule::Cron("every hour".into())));
+    let done = session.replace_tasks("/app/config/recurring.yml", &[of_rails_file("k")]).await.unwrap();
+    assert_eq!(done.changed, ["k"]);
+
+    // A scheduler of Rails' with another file deletes it; whoever owns it puts it again.
+    db.run("delete from solid_queue_recurring_tasks").await;
+    assert_eq!(session.task("k").await.unwrap().unwrap().standing, TaskStanding::Deleted);
+    rails_puts(&db, "k", 1).await;
+    assert_eq!(session.put_task("/app/config/recurring.yml", &of_rails_file("k")).await.unwrap(), PutTask::Changed);
+    assert_eq!(session.task("k").await.unwrap().unwrap().standing, TaskStanding::Ours);
+    assert!(session.remove_task("/app/config/recurring.yml", "k").await.unwrap());
+    assert_eq!(db.count("recurring_tasks").await, 0);
+    session.put_task("/app/config/recurring.yml", &of_rails_file("k")).await.unwrap();
+    assert_eq!(row().await[2], "every day at 9am");
+}
+
+async fn a_static_row_is_nobodys_but_for_tasks_of_rails_own_file(db: Db) {
+    let mut session = db.session().await;
+    rails_puts(&db, "static", 1).await;
+    rails_puts(&db, "dynamic", 0).await;
+    session.put_task("library", &task("ours")).await.unwrap();
+    let tasks = ["static", "dynamic", "ours"].map(of_rails_file);
+    let done = session.replace_tasks("files", &tasks).await.unwrap();
+    let taken: Vec<_> = done.taken.iter().map(|taken| (taken.key.as_str(), taken.owner.as_str())).collect();
+    assert_eq!((done.created, taken), (vec!["static".to_owned()], vec![("dynamic", RAILS), ("ours", "library")]));
+    let other = session.replace_tasks("other files", &tasks[..1]).await.unwrap();
+    assert_eq!(other.taken[0].owner, "files");
+    session.replace_tasks("files", &[]).await.unwrap();
+    let left = format!("select {} from solid_queue_recurring_tasks order by id", key_column(&db));
+    assert_eq!(db.raw().await.texts(&left).await, ["dynamic", "ours"]);
 }
 
 async fn every_edit_is_noticed_and_no_run_is_one(db: Db) {

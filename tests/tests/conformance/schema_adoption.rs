@@ -19,7 +19,8 @@ async fn nothing_of_rails_is_touched(db: Db) {
     let before = catalogue(&db, "solid_queue_").await;
     let steps = db.store.migrate(MigrateOptions::default()).await.unwrap();
     let actions: Vec<Action> = steps.iter().map(|step| step.action).collect();
-    assert_eq!(actions, [Action::Adopt, Action::Withheld, Action::Apply, Action::Apply]);
+    assert_eq!(actions[..2], [Action::Adopt, Action::Withheld]);
+    assert_eq!(actions[2..], [Action::Apply; 4]);
     assert!(steps[0].sql.is_empty() && steps[1].sql.is_empty());
     assert_eq!(catalogue(&db, "solid_queue_").await, before);
     assert!(catalogue(&db, "gritstone_").await.len() > 30);
@@ -41,7 +42,8 @@ async fn an_adopted_database_stays_adopted(db: Db) {
     db.run("drop table schema_migrations").await;
     let again = db.store.migrate(MigrateOptions::default()).await.unwrap();
     let actions: Vec<Action> = again.iter().map(|step| step.action).collect();
-    assert_eq!(actions, [Action::Applied, Action::Withheld, Action::Applied, Action::Applied]);
+    assert_eq!(actions[..2], [Action::Applied, Action::Withheld]);
+    assert_eq!(actions[2..], [Action::Applied; 4]);
 }
 
 async fn a_database_without_batches_works(db: Db) {

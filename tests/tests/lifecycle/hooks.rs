@@ -1,5 +1,6 @@
 //! Commands at points of a process's life, from manifests and from the command line.
 
+use super::recurring::{EVERY_SECOND, refuse, tasks_under};
 use gritstone_tests::rig::{Crew, Site, processes, until};
 use gritstone_tests::servers::Engine;
 use serde_json::{Value, json};
@@ -82,7 +83,44 @@ async fn a_jobs_error_goes_to_its_own_hook(engine: Engine) {
     assert!(!site.folder().join("engine-errors").exists());
 }
 
+async fn a_schedulers_hooks_run_at_their_moments_and_are_told_of_its_errors(engine: Engine) {
+    let site = Site::new(engine, &Crew::default()).await;
+    let points: String = ["onStart", "onStop", "onExit", "onError"].iter().map(|name| point(name, NOTE)).collect();
+    let hooks = format!("  scheduler:\n    hooks:\n{points}").replace("    on", "      on");
+    let folder = tasks_under(&site, &hooks, &[("stuck", EVERY_SECOND)]);
+    refuse(&mut site.sql().await, engine).await;
+    let mut dispatcher = site.run(&["dispatch", "--file", &folder]);
+    until("it is told of an error", async || told(&site).iter().find(|line| line["hook"] == "error").map(drop)).await;
+    assert!(dispatcher.stop().await.success(), "{}", dispatcher.log());
+    let told = told(&site);
+    let moments: Vec<&str> =
+        told.iter().filter_map(|line| line["hook"].as_str()).filter(|hook| *hook != "error").collect();
+    assert_eq!(moments, ["start", "stop", "exit"], "{told:?}");
+    let error = told.iter().find(|line| line["hook"] == "error").unwrap();
+    assert_eq!((&error["process"]["kind"], &error["during"]), (&json!("Scheduler"), &json!("schedule")));
+    assert!(error["message"].as_str().unwrap().starts_with("the run of the recurring task stuck for "), "{error}");
+    assert!(told.iter().all(|line| line["hook"] == "error" || line["kind"] == "Scheduler"), "{told:?}");
+}
+
+async fn a_schedulers_start_hook_that_fails_is_tried_again_and_keeps_the_dispatcher_from_nothing(engine: Engine) {
+    let site = Site::new(engine, &Crew::default()).await;
+    let hook = point("onStart", "[ -e licence ] || { echo no licence >&2; exit 3; }");
+    let hooks = format!("  scheduler:\n    hooks:\n{hook}").replace("    on", "      on");
+    let folder = tasks_under(&site, &hooks, &[("tick", EVERY_SECOND)]);
+    let mut dispatcher = site.run(&["dispatch", "--file", &folder]);
+    until("it has failed", async || dispatcher.log().contains("no licence").then_some(())).await;
+    let due = gritstone_store::NewJob::new("Work", vec![]).after(std::time::Duration::from_millis(300));
+    site.enqueue_jobs(&[due]).await;
+    until("the dispatcher goes on", async || (site.count("ready_executions").await > 0).then_some(())).await;
+    assert_eq!(site.count("recurring_executions").await, 0);
+    std::fs::write(site.folder().join("licence"), "").unwrap();
+    until("it is tried again", async || (site.count("recurring_executions").await > 0).then_some(())).await;
+    assert!(dispatcher.stop().await.success(), "{}", dispatcher.log());
+}
+
 super::on_a_file_and_a_server!(
+    a_schedulers_hooks_run_at_their_moments_and_are_told_of_its_errors,
+    a_schedulers_start_hook_that_fails_is_tried_again_and_keeps_the_dispatcher_from_nothing,
     a_workers_hooks_run_at_their_moments_each_once,
     a_start_hook_that_fails_ends_the_worker_before_it_claims,
     a_stop_hook_that_hangs_is_ended_with_what_it_started,

@@ -6,6 +6,7 @@
 
 mod claiming_ahead;
 mod clocks;
+mod commands;
 mod deaths;
 mod heartbeats;
 mod hooks;

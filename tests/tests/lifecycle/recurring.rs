@@ -8,20 +8,25 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// A dispatcher and these recurring tasks, in a folder of their own; its path.
-fn tasks(site: &Site, tasks: &[(&str, &str)]) -> String {
+pub fn tasks(site: &Site, tasks: &[(&str, &str)]) -> String {
+    tasks_under(site, "", tasks)
+}
+
+/// The same, with a scheduler that the manifest says more about.
+pub fn tasks_under(site: &Site, scheduler: &str, tasks: &[(&str, &str)]) -> String {
     let folder = site.folder().join("tasks");
     std::fs::create_dir_all(&folder).unwrap();
     let head = |kind: &str, name: &str| {
         format!("apiVersion: gritstone.dev/v1alpha1\nkind: {kind}\nmetadata: {{name: {name}}}\n")
     };
-    std::fs::write(folder.join("dispatcher.yaml"), head("Dispatcher", "clock") + "spec: {pollingInterval: 100ms}\n")
-        .unwrap();
+    let dispatcher = head("Dispatcher", "clock") + "spec:\n  pollingInterval: 100ms\n" + scheduler;
+    std::fs::write(folder.join("dispatcher.yaml"), dispatcher).unwrap();
     let tasks: Vec<_> = tasks.iter().map(|(name, spec)| head("RecurringTask", name) + "spec: " + spec + "\n").collect();
     std::fs::write(folder.join("tasks.yaml"), tasks.join("---\n")).unwrap();
     folder.to_string_lossy().into_owned()
 }
 
-const EVERY_SECOND: &str = "{schedule: every second, job: {class: Work, args: [0]}}";
+pub const EVERY_SECOND: &str = "{schedule: every second, job: {class: Work, args: [0]}}";
 
 /// What has been seen of runs: the jobs of each.
 #[derive(Default)]
@@ -135,5 +140,87 @@ async fn tasks_of_files_come_change_and_go_with_them(engine: Engine, mode: &str)
     assert!(second.stop().await.success(), "{}", second.log());
 }
 
-crate::on_a_file_and_a_server!(a_run_is_one_job_whichever_schedulers_are_killed_and_whatever_is_cleared);
+/// Makes the database refuse every run of the task `stuck`.
+pub async fn refuse(sql: &mut Sql, engine: Engine) {
+    let trigger = match engine {
+        Engine::Sqlite => {
+            "create trigger refuse before insert on solid_queue_recurring_executions when new.task_key = 'stuck' begin \
+             select raise(abort, 'not this one'); end"
+        }
+        Engine::Server(_) => {
+            "create function refuse() returns trigger language plpgsql as $$ begin if new.task_key = 'stuck' then \
+             raise exception 'not this one'; end if; return new; end $$; \
+             create trigger refuse before insert on solid_queue_recurring_executions for each row execute function refuse()"
+        }
+    };
+    sql.run(trigger).await.unwrap();
+}
+
+async fn runs(site: &Site, key: &str) -> i64 {
+    site.int(&format!("select count(*) from solid_queue_recurring_executions where task_key = '{key}'")).await
+}
+
+async fn a_run_that_the_database_refuses_keeps_no_other_task_waiting(engine: Engine) {
+    let site = Site::new(engine, &Crew::default()).await;
+    let folder = tasks(&site, &[("stuck", EVERY_SECOND), ("tick", EVERY_SECOND)]);
+    let mut sql = site.sql().await;
+    refuse(&mut sql, engine).await;
+    let mut dispatcher = site.run(&["dispatch", "--file", &folder]);
+    until("the other task has run a few times", async || (runs(&site, "tick").await >= 4).then_some(())).await;
+    assert_eq!(runs(&site, "stuck").await, 0);
+    assert!(dispatcher.log().contains("not this one"), "{}", dispatcher.log());
+    sql.run(match engine {
+        Engine::Sqlite => "drop trigger refuse",
+        Engine::Server(_) => "drop trigger refuse on solid_queue_recurring_executions",
+    })
+    .await
+    .unwrap();
+    until("it runs once it is no longer refused", async || (runs(&site, "stuck").await >= 1).then_some(())).await;
+    assert!(dispatcher.stop().await.success(), "{}", dispatcher.log());
+}
+
+async fn tasks_that_rails_makes_while_it_runs_are_run_where_that_is_asked_for(engine: Engine) {
+    let site = Site::new(engine, &Crew::default()).await;
+    let mut sql = site.sql().await;
+    let (now, no, yes) = match engine {
+        Engine::Sqlite => ("datetime('now')", "0", "1"),
+        Engine::Server(_) => ("now() at time zone 'utc'", "false", "true"),
+    };
+    let row = |key: &str, is_static: &str| {
+        format!(
+            "insert into solid_queue_recurring_tasks (key, schedule, class_name, static, created_at, updated_at) \
+             values ('{key}', 'every second', 'Work', {is_static}, {now}, {now})"
+        )
+    };
+    sql.run(&row("dynamic", no)).await.unwrap();
+    sql.run(&row("static", yes)).await.unwrap();
+    let folder = tasks_under(&site, "  scheduler: {dynamicTasks: true}\n", &[("tick", EVERY_SECOND)]);
+    let mut following = site.run(&["dispatch", "--file", &folder]);
+    until("it has run", async || (runs(&site, "dynamic").await >= 2).then_some(())).await;
+    sql.run(&row("later", no)).await.unwrap();
+    until("one that was made meanwhile has run", async || (runs(&site, "later").await >= 1).then_some(())).await;
+    sql.run("delete from solid_queue_recurring_tasks where key = 'later'").await.unwrap();
+    until("one that was removed is gone", async || {
+        let shown = site.rows("select metadata from solid_queue_processes where kind = 'Scheduler'").await;
+        (shown == [[r#"{"recurring_schedule":["dynamic","tick"]}"#]]).then_some(())
+    })
+    .await;
+    assert!(following.stop().await.success(), "{}", following.log());
+
+    let folder = tasks(&site, &[("tick", EVERY_SECOND)]);
+    let (before, ticks) = (runs(&site, "dynamic").await, runs(&site, "tick").await);
+    let mut other = site.run(&["dispatch", "--file", &folder]);
+    until("a scheduler that wasn't asked to runs its own", async || {
+        (runs(&site, "tick").await >= ticks + 3).then_some(())
+    })
+    .await;
+    assert_eq!((runs(&site, "dynamic").await, runs(&site, "static").await), (before, 0));
+    assert!(other.stop().await.success(), "{}", other.log());
+}
+
+crate::on_a_file_and_a_server!(
+    a_run_is_one_job_whichever_schedulers_are_killed_and_whatever_is_cleared,
+    a_run_that_the_database_refuses_keeps_no_other_task_waiting,
+    tasks_that_rails_makes_while_it_runs_are_run_where_that_is_asked_for,
+);
 crate::under_every_supervisor!(tasks_of_files_come_change_and_go_with_them);

@@ -10,12 +10,12 @@ use std::time::Duration;
 
 /// The database that is meant. Looks at nothing but whether a SQLite file has a folder.
 pub(super) fn address(global: &Global) -> Result<DatabaseUrl, Exit> {
-    if global.database.trim().is_empty() {
+    if global.database().trim().is_empty() {
         let origin = origin(global);
         return Err(Exit::Usage(format!("{origin} is empty: unset it for sqlite://gritstone.db, or name a database")));
     }
     let url =
-        DatabaseUrl::parse(&global.database).map_err(|error| Exit::Usage(format!("{}: {error}", origin(global))))?;
+        DatabaseUrl::parse(global.database()).map_err(|error| Exit::Usage(format!("{}: {error}", origin(global))))?;
     if let DatabaseUrl::Sqlite { path, .. } = &url
         && path.is_dir()
     {
@@ -37,13 +37,13 @@ pub(super) fn address(global: &Global) -> Result<DatabaseUrl, Exit> {
 
 /// Opens the store; nothing is connected yet. Async because its pool needs a runtime.
 pub(super) async fn open(global: &Global) -> Result<Store, Exit> {
-    Ok(Store::open(&global.database, StoreOptions::default())?)
+    Ok(Store::open(global.database(), StoreOptions::default())?)
 }
 
 /// Where the URL came from, for whoever has to mend it.
 fn origin(global: &Global) -> &'static str {
     match std::env::var("DATABASE_URL") {
-        Ok(url) if url == global.database => "the environment's DATABASE_URL",
+        Ok(url) if url == global.database() => "the environment's DATABASE_URL",
         _ => "--database",
     }
 }

@@ -1,9 +1,11 @@
 //! `gritstone dispatch`: one dispatcher.
 
 use super::exit::Exit;
-use super::{Global, database, manifests, migrate, not_yet, runtime, signals, tasks, title};
+use super::plan::{Plan, need_database};
+use super::rails::RailsFiles;
+use super::{Global, database, migrate, runtime, signals, tasks, title};
 use crate::process::{Dispatcher, DispatcherConfig, Stop, follow_parent, supervisor_id, write_settings};
-use gritstone_crds::{DispatcherSpec, Spec};
+use gritstone_crds::{DispatcherSpec, QueueWorkerSpec, Spec};
 use std::path::PathBuf;
 
 /// Run one dispatcher
@@ -12,26 +14,33 @@ use std::path::PathBuf;
 /// says otherwise it also enqueues the jobs of recurring tasks; those in the files are put into the database first. Any number
 /// may run at once.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  gritstone dispatch\n  gritstone dispatch -f dispatcher.yaml")]
+#[command(
+    after_help = "Examples:\n  gritstone dispatch\n  gritstone dispatch -f dispatcher.yaml\n  gritstone dispatch --rails"
+)]
+#[command(group = clap::ArgGroup::new("described").multiple(true).args(["file", "rails", "config", "recurring"]))]
 pub(super) struct Dispatch {
     /// Manifests with a Dispatcher
-    #[arg(short, long, value_name = "FILE|DIR")]
+    #[arg(short, long, value_name = "FILE|DIR", conflicts_with_all = ["rails", "config", "recurring"])]
     file: Vec<PathBuf>,
     /// Which Dispatcher, where there are several
-    #[arg(long, requires = "file")]
+    #[arg(long, requires = "described")]
     name: Option<String>,
+    #[command(flatten)]
+    rails: RailsFiles,
 }
 
 impl Dispatch {
     pub(super) fn run(self, global: &Global) -> Result<(), Exit> {
-        let spec = self.spec()?;
-        let tasks = tasks::sources(&self.file)?;
+        let plan = self.plan()?;
+        let spec = self.spec(plan.as_ref())?;
+        need_database(&self.rails, global)?;
         database::address(global)?;
         title::set("gritstone dispatcher", global);
         // A supervisor has said it already.
         if supervisor_id().is_none() {
-            not_yet::warn_of_dispatcher(&spec);
+            plan.iter().for_each(Plan::say);
         }
+        let tasks = plan.map(|plan| plan.tasks).unwrap_or_default();
         runtime::block_on(async {
             let store = database::open(global).await?;
             let stop = Stop::new();
@@ -55,13 +64,21 @@ impl Dispatch {
         })
     }
 
-    fn spec(&self) -> Result<DispatcherSpec, Exit> {
-        if self.file.is_empty() {
-            return Ok(DispatcherSpec::default());
-        }
-        manifests::one(&self.file, self.name.as_deref(), "Dispatcher", |spec| match spec {
-            Spec::Dispatcher(spec) => Some(spec),
-            _ => None,
+    fn plan(&self) -> Result<Option<Plan>, Exit> {
+        self.rails.check()?;
+        Ok(match (self.rails.are_meant(), self.file.is_empty()) {
+            (true, _) => Some(Plan::of_rails(&self.rails, QueueWorkerSpec::default())?),
+            (false, false) => Some(Plan::of_manifests(&self.file)?),
+            (false, true) => None,
         })
+    }
+
+    fn spec(&self, plan: Option<&Plan>) -> Result<DispatcherSpec, Exit> {
+        let Some(plan) = plan else { return Ok(DispatcherSpec::default()) };
+        let found = plan.one(self.name.as_deref(), "Dispatcher", |spec| match spec {
+            Spec::Dispatcher(spec) => Some(spec.clone()),
+            _ => None,
+        });
+        found.map(|(_, spec)| spec)
     }
 }

@@ -3,6 +3,7 @@
 use super::exit::Exit;
 use super::title::Counted;
 use crate::execute::command::CommandHandler;
+use crate::execute::commands::WithCommands;
 use crate::execute::http::{self, HttpHandler};
 use crate::execute::process::{self, ProcessHandler, Recycle};
 use crate::execute::{CommandLine, Handler, Program};
@@ -57,7 +58,12 @@ impl HandlerOptions {
 
 /// Makes the handler of a worker, whose jobs are counted in this process's title.
 pub(super) fn build(spec: &QueueWorkerSpec) -> Result<Arc<dyn Handler>, Exit> {
-    Ok(Arc::new(Counted(of(spec)?)))
+    let handler: Arc<dyn Handler> = match (spec.allow_commands, spec.handler()) {
+        (false, _) => of(spec)?,
+        (true, Some(_)) => Arc::new(WithCommands::beside(of(spec)?)),
+        (true, None) => Arc::new(WithCommands::only()),
+    };
+    Ok(Arc::new(Counted(handler)))
 }
 
 fn of(spec: &QueueWorkerSpec) -> Result<Arc<dyn Handler>, Exit> {
@@ -96,7 +102,8 @@ fn of(spec: &QueueWorkerSpec) -> Result<Arc<dyn Handler>, Exit> {
         }
         None => Err(Exit::Refused(
             "there is nothing to run jobs with: name a handler, as in `gritstone start --command ./run-job` or \
-             `gritstone start --process 'python3 worker.py'`, or in a manifest with `gritstone start -f worker.yaml`"
+             `gritstone start --process 'python3 worker.py'`, or in a manifest with `gritstone start -f worker.yaml`; Rails' own \
+             files name none, and take one of these options too"
                 .into(),
         )),
     }

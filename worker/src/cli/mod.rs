@@ -5,8 +5,10 @@
 
 mod batches;
 mod check;
+mod classes;
 mod clear;
 mod completions;
+mod convert;
 mod database;
 mod dispatch;
 mod enqueue;
@@ -18,11 +20,12 @@ mod logging;
 mod manifests;
 mod migrate;
 mod names;
-mod not_yet;
 mod one_worker;
 mod output;
+mod plan;
 mod processes;
 mod queues;
+mod rails;
 mod recurring;
 mod runtime;
 mod schedule;
@@ -51,16 +54,15 @@ const EVERYWHERE: &str = "Options of every subcommand";
 /// Options of every subcommand.
 #[derive(Debug, clap::Args)]
 struct Global {
-    /// The queue's database: postgres://, mysql:// or sqlite://, also as Rails writes them
+    /// The queue's database: postgres://, mysql:// or sqlite://, also as Rails writes them [default: sqlite://gritstone.db]
     #[arg(
         long,
         global = true, help_heading = EVERYWHERE,
         env = "DATABASE_URL",
         hide_env_values = true,
-        default_value = "sqlite://gritstone.db",
         value_name = "URL"
     )]
-    database: String,
+    database: Option<String>,
     /// Print JSON instead of tables
     #[arg(long, global = true, help_heading = EVERYWHERE)]
     json: bool,
@@ -70,6 +72,13 @@ struct Global {
     /// How to log: plain or json
     #[arg(long, global = true, help_heading = EVERYWHERE, env = "GRITSTONE_LOG_FORMAT", default_value = "plain", value_name = "FORMAT")]
     log_format: logging::Format,
+}
+
+impl Global {
+    /// The database that is meant.
+    fn database(&self) -> &str {
+        self.database.as_deref().unwrap_or("sqlite://gritstone.db")
+    }
 }
 
 const EXAMPLES: &str = "\
@@ -92,8 +101,10 @@ enum Command {
     Processes(processes::Processes),
     Batches(batches::Batches),
     Limits(limits::Limits),
+    Classes(classes::Classes),
     Recurring(recurring::Recurring),
     Check(check::Check),
+    Convert(convert::Convert),
     Schedule(schedule::Schedules),
     Clear(clear::Clear),
     Completions(completions::Completions),
@@ -114,8 +125,10 @@ pub fn main() -> ExitCode {
         Command::Processes(command) => command.run(&cli.global),
         Command::Batches(command) => command.run(&cli.global),
         Command::Limits(command) => command.run(&cli.global),
+        Command::Classes(command) => command.run(&cli.global),
         Command::Recurring(command) => command.run(&cli.global),
         Command::Check(command) => command.run(&cli.global),
+        Command::Convert(command) => command.run(&cli.global),
         Command::Schedule(command) => command.run(&cli.global),
         Command::Clear(command) => command.run(&cli.global),
         Command::Completions(command) => command.run(),

@@ -10,14 +10,16 @@ use gritstone_crds::{Duration, nearest};
 use gritstone_store::{MissedRuns, TaskRun, TaskSchedule, TaskStanding, TaskView};
 use jiff::Timestamp;
 use serde_json::{Value, json};
+use std::path::Path;
 
-/// List, run, suspend and resume recurring tasks
+/// List, run, suspend, resume and remove recurring tasks
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   gritstone recurring list
   gritstone recurring run reports/daily
-  gritstone recurring suspend reports/daily")]
+  gritstone recurring suspend reports/daily
+  gritstone recurring remove reports/daily")]
 pub(super) struct Recurring {
     #[command(subcommand)]
     command: Command,
@@ -44,6 +46,11 @@ enum Command {
     /// Runs that fell into the time between are over; they are not made up for.
     #[command(after_help = "Examples:\n  gritstone recurring resume reports/daily")]
     Resume(Keys),
+    /// Remove recurring tasks whose owner is gone; the jobs that they have enqueued stay
+    ///
+    /// Whoever still has such a task in a file puts it again at the next start. Tasks that are Rails' own are refused.
+    #[command(after_help = "Examples:\n  gritstone recurring remove reports/daily")]
+    Remove(Keys),
 }
 
 #[derive(Debug, clap::Args)]
@@ -68,6 +75,7 @@ impl Recurring {
             Command::Run(key) => run(&key.key, global),
             Command::Suspend(keys) => switch(&keys.keys, true, global),
             Command::Resume(keys) => switch(&keys.keys, false, global),
+            Command::Remove(keys) => remove(&keys.keys, global),
         }
     }
 }
@@ -156,8 +164,8 @@ fn show(key: &str, global: &Global) -> Result<(), Exit> {
 fn run(key: &str, global: &Global) -> Result<(), Exit> {
     let enqueued = with_queue(global, "running a recurring task", async |queue: &mut Queue| {
         find(queue, key).await?;
-        let (enqueued, name) = queue.session.run_task_now(key).await?;
-        queue.wake(&[name].into()).await;
+        let enqueued = queue.session.run_task_now(key).await?;
+        queue.wake(&[enqueued.queue.clone()].into()).await;
         Ok(enqueued)
     })?;
     match global.json {
@@ -204,6 +212,53 @@ fn switch(keys: &[String], suspend: bool, global: &Global) -> Result<(), Exit> {
         output::line(format!("{key} {state}{owner}"))?;
     }
     Ok(())
+}
+
+fn remove(keys: &[String], global: &Global) -> Result<(), Exit> {
+    let removed = with_queue(global, "removing recurring tasks", async |queue: &mut Queue| {
+        // All of them first: one that is refused keeps the others, too.
+        let mut owners = Vec::with_capacity(keys.len());
+        for key in keys {
+            let (task, _) = find(queue, key).await?;
+            owners.push(removable(task)?);
+        }
+        let mut removed = Vec::with_capacity(keys.len());
+        for (key, owner) in keys.iter().zip(owners) {
+            let gone = queue.session.remove_task(&owner, key).await?;
+            removed.push((key, owner, gone));
+        }
+        Ok(removed)
+    })?;
+    if global.json {
+        let shape =
+            |(key, owner, removed): &(&String, String, bool)| json!({ "key": key, "owner": owner, "removed": removed });
+        return output::json(&json!({ "tasks": removed.iter().map(shape).collect::<Vec<_>>() }));
+    }
+    for (key, owner, gone) in &removed {
+        output::line(match gone {
+            true => format!("{key} of {owner} is removed"),
+            false => format!("{key} was gone already"),
+        })?;
+        if Path::new(owner).is_absolute() && Path::new(owner).exists() {
+            output::note(format!("{owner} is there: if it still has {key}, the next start with it puts it again"));
+        }
+    }
+    Ok(())
+}
+
+/// Whose a task is, if it may be taken away from there.
+fn removable(task: TaskView) -> Result<String, Exit> {
+    let TaskView { key, owner, standing, command, .. } = task;
+    let instead = match standing {
+        TaskStanding::Ours | TaskStanding::Overwritten | TaskStanding::Deleted => return Ok(owner),
+        TaskStanding::Followed => "the application made it: SolidQueue.unschedule_recurring_task there removes it",
+        TaskStanding::Rails if command.is_some() => "it is Ruby out of its config/recurring.yml: remove it there",
+        TaskStanding::Rails => {
+            "it is in its config/recurring.yml, and removed from there, or the application made it, and \
+             SolidQueue.unschedule_recurring_task removes it"
+        }
+    };
+    Err(Exit::Refused(format!("the recurring task {key} belongs to Rails: {instead}")))
 }
 
 fn schedule(schedule: &TaskSchedule) -> String {

@@ -3,50 +3,63 @@
 use super::database::Patience;
 use super::exit::Exit;
 use super::manifests;
-use crate::process::{Stop, recurring_task};
-use gritstone_crds::Spec;
+use crate::process::{Stop, rails_task, recurring_task};
+use gritstone_crds::kinds::Interval;
+use gritstone_crds::{Manifest, Metadata, RecurringTaskSpec, ScheduleError, Spec};
 use gritstone_store::{Error, NewTask, ReplacedTasks, Store};
-use std::path::{Component, Path, PathBuf};
+use std::path::PathBuf;
 
-/// A file or folder of manifests, and its tasks.
+/// A file or folder, and its tasks. One without tasks counts too: it may have had some before.
 pub(super) struct Source {
-    /// Its absolute path, under which the database knows whose the tasks are.
+    /// Its absolute path, or another name, under which the database knows whose the tasks are.
     owner: String,
     tasks: Vec<NewTask>,
 }
 
-/// What each of these paths has. One without tasks counts too: it may have had some before.
-pub(super) fn sources(paths: &[PathBuf]) -> Result<Vec<Source>, Exit> {
-    paths.iter().map(source).collect()
+impl Source {
+    /// What manifests have.
+    pub(super) fn of_manifests(path: &PathBuf) -> Result<Self, Exit> {
+        let manifests = manifests::read(std::slice::from_ref(path))?;
+        let compiled = manifests.iter().filter_map(refusal).collect::<Vec<_>>();
+        if !compiled.is_empty() {
+            return Err(Exit::Problems(compiled));
+        }
+        Ok(Source { owner: manifests::absolute(path)?, tasks: tasks(&manifests, recurring_task)? })
+    }
+
+    /// What a Rails application's `recurring.yml` has: its rows are as Rails' own scheduler writes them.
+    pub(super) fn of_rails(owner: &str, manifests: &[Manifest]) -> Result<Self, Exit> {
+        Ok(Source { owner: owner.to_owned(), tasks: tasks(manifests, rails_task)? })
+    }
 }
 
-fn source(path: &PathBuf) -> Result<Source, Exit> {
+/// What to write in place of a CronSchedule: the operator puts its own into the database, and one in a file would be a second copy of a task that
+/// nobody compiles anew.
+fn refusal(manifest: &Manifest) -> Option<String> {
+    let Spec::CronSchedule(spec) = &manifest.spec else { return None };
+    let schedule = match (&spec.cron, spec.interval) {
+        (_, Some(Interval { every, offset })) => format!("{{every: {every}, offset: {offset}}}"),
+        (cron, None) => format!("{:?}", cron.as_deref().unwrap_or_default()),
+    };
+    Some(format!(
+        "{}: a CronSchedule is what the operator makes of a RecurringTask and puts into the database itself; in a file, write \
+         kind: RecurringTask, with schedule: {schedule} and the rest as it is",
+        manifest.source
+    ))
+}
+
+fn tasks(
+    manifests: &[Manifest],
+    make: impl Fn(&Metadata, &RecurringTaskSpec) -> Result<NewTask, ScheduleError>,
+) -> Result<Vec<NewTask>, Exit> {
     let mut tasks = Vec::new();
-    for manifest in manifests::read(std::slice::from_ref(path))? {
-        match &manifest.spec {
-            Spec::RecurringTask(spec) => {
-                let task = recurring_task(&manifest.metadata, spec);
-                tasks.push(task.map_err(|error| Exit::Refused(format!("{}: {error}", manifest.source)))?);
-            }
-            Spec::CronSchedule(_) => {
-                let (name, place) = (manifests::full_name(&manifest.metadata), manifest.source.to_string());
-                tracing::warn!(
-                    name,
-                    place,
-                    "a CronSchedule is the operator's own; this one is left out: write a RecurringTask"
-                );
-            }
-            Spec::QueueWorker(_) | Spec::Dispatcher(_) => {}
+    for manifest in manifests {
+        if let Spec::RecurringTask(spec) = &manifest.spec {
+            let task = make(&manifest.metadata, spec);
+            tasks.push(task.map_err(|error| Exit::Refused(format!("{}: {error}", manifest.source)))?);
         }
     }
-    Ok(Source { owner: owner(path)?, tasks })
-}
-
-/// Not with links followed: they may lead elsewhere after each update, as those of a mounted ConfigMap do.
-fn owner(path: &Path) -> Result<String, Exit> {
-    let absolute = std::path::absolute(path)?;
-    let plain: PathBuf = absolute.components().filter(|part| *part != Component::CurDir).collect();
-    Ok(plain.to_string_lossy().into_owned())
+    Ok(tasks)
 }
 
 /// True when there is a task in them.

@@ -29,7 +29,7 @@ pub(super) fn set(title: &str, global: &Global) {
     }
     let Ok(program) = std::env::current_exe() else { return };
     let mut command = std::process::Command::new(program);
-    command.arg0(&title).args(without_database(arguments)).env("DATABASE_URL", &global.database);
+    command.arg0(&title).args(without_database(arguments)).env("DATABASE_URL", global.database());
     // Returns only when it didn't work, such as when the file was replaced meanwhile: then the title is not to be had.
     let _ = command.exec();
 }
@@ -100,6 +100,10 @@ impl Handler for Counted {
 
     fn classes(&self) -> Option<Vec<String>> {
         self.0.classes()
+    }
+
+    fn runs_commands(&self) -> bool {
+        self.0.runs_commands()
     }
 
     fn ready(&self) -> BoxFuture<'_, ()> {

@@ -20,11 +20,9 @@ use super::stopping::{Call, Watch, Why};
 use super::talk::{Listener, crashed, ended_badly};
 use super::{Context, Handler, Job, JobError, Outcome, Report};
 use futures::future::BoxFuture;
+use gritstone_store::SHELL_CLASS;
 use std::sync::Arc;
 use std::time::Duration;
-
-/// The class whose jobs are a shell's text.
-pub const SHELL_CLASS: &str = "Command";
 
 /// Runs each job in a child of its own.
 #[derive(Debug)]
@@ -59,6 +57,10 @@ impl CommandHandler {
             return Ok(self.program.clone());
         }
         let invalid = |problem: String| JobError::new(class::INVALID_ARGUMENTS, problem);
+        if job.class != SHELL_CLASS {
+            let problem = format!("a job of class {} is no text for the shell", job.class);
+            return Err(JobError::new(class::UNKNOWN_JOB_CLASS, problem));
+        }
         let (text,) = job
             .arguments
             .to::<(String,)>()
@@ -173,6 +175,10 @@ impl Handler for CommandHandler {
 
     fn classes(&self) -> Option<Vec<String>> {
         self.shell.then(|| vec![SHELL_CLASS.to_owned()])
+    }
+
+    fn runs_commands(&self) -> bool {
+        self.shell
     }
 
     /// Waits while the program can't be found or started.

@@ -1,7 +1,7 @@
 //! Running a claimed job: jobs come in as values, reports go out as values, and nothing here knows of the database.
 //!
 //! A [`Handler`] runs jobs in one way: [`native`] as a function in this process, [`command`] with one child process per
-//! job, [`process`] with long-lived children, [`http`] by posting to a server. What handlers are told and what they may answer is in [`protocol`], the same
+//! job, [`process`] with long-lived children, [`http`] by posting to a server; [`commands`] adds a shell to any of them. What handlers are told and what they may answer is in [`protocol`], the same
 //! for all of them; how they are started, watched and ended (and that they never outlive the engine) is in `child`, with
 //! [`launcher`] as its public part. A run ends in a [`Report`]; [`retry`] turns its outcome and the job's attempts into
 //! what the database is told. [`errors`] lists the exception classes that are ours.
@@ -9,6 +9,7 @@
 mod breaker;
 mod child;
 pub mod command;
+pub mod commands;
 pub mod errors;
 pub mod http;
 mod job;
@@ -47,6 +48,12 @@ pub enum Outcome {
     /// It never will.
     Fail {
         /// What went wrong.
+        error: JobError,
+    },
+    /// It was cut short by what is nobody's fault, and may have been run or not: counts as an interruption, uses no attempt. Of a job
+    /// that was interrupted before it is a retry, else it could go on so for ever.
+    Interrupted {
+        /// What happened.
         error: JobError,
     },
     /// It never really started, was told to stop, or asks to come later: uses nothing.
@@ -128,6 +135,11 @@ pub trait Handler: Send + Sync + 'static {
     /// The classes it can run, when it knows them; `None` is any. Others are not claimed.
     fn classes(&self) -> Option<Vec<String>> {
         None
+    }
+
+    /// Whether it runs jobs of class `Command`, a text for the shell. Nobody else claims them, whatever its classes are.
+    fn runs_commands(&self) -> bool {
+        false
     }
 
     /// Resolves when jobs can be claimed for it. At once, as a rule; while it can't be started or reached, it waits.

@@ -90,6 +90,8 @@ pub enum Verdict {
     },
     /// It has failed for good.
     Fail(JobError),
+    /// It runs again at once, an interruption counted and no attempt.
+    Interrupt(JobError),
     /// It goes back, as if never run: at once, or after the delay.
     Release(Option<Duration>),
 }
@@ -106,6 +108,7 @@ impl Policy {
         match outcome {
             Outcome::Done => Verdict::Done,
             Outcome::Fail { error } => Verdict::Fail(error),
+            Outcome::Interrupted { error } => Verdict::Interrupt(error),
             Outcome::Release { delay } => Verdict::Release(delay.map(|delay| delay.min(LONGEST_DELAY))),
             Outcome::Retry { error, .. } if attempt >= self.attempts(class) => Verdict::Fail(error),
             Outcome::Retry { delay: Some(delay), error } => Verdict::RetryIn { delay: delay.min(LONGEST_DELAY), error },
@@ -113,6 +116,16 @@ impl Policy {
                 let backoff = self.classes.get(class).and_then(|own| own.backoff).unwrap_or(self.backoff);
                 Verdict::RetryIn { delay: backoff.delay(attempt, random), error }
             }
+        }
+    }
+}
+
+impl Outcome {
+    /// The same for a job that was interrupted so often before.
+    pub(crate) fn after_interruptions(self, interruptions: u32) -> Self {
+        match self {
+            Self::Interrupted { error } if interruptions > 0 => Self::Retry { delay: None, error },
+            other => other,
         }
     }
 }
@@ -171,6 +184,16 @@ mod tests {
                       max in 0u64..10_000_000) -> Backoff {
             Backoff::new(Duration::from_millis(initial), factor, Duration::from_millis(max))
         }
+    }
+
+    #[test]
+    fn a_job_is_interrupted_once_and_then_uses_its_attempts() {
+        let interrupted = |before| {
+            let outcome = Outcome::Interrupted { error: JobError::new("E", "closed") }.after_interruptions(before);
+            Policy::default().decide(outcome, 1, "A", 0.5)
+        };
+        assert!(matches!(interrupted(0), Verdict::Interrupt(_)));
+        assert!(matches!(interrupted(1), Verdict::Fail(_)));
     }
 
     proptest! {

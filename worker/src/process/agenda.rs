@@ -19,13 +19,20 @@ pub(super) struct Agenda {
 #[derive(Debug)]
 struct Planned {
     schedule: TaskSchedule,
+    time_zone: Option<String>,
     timetable: Timetable,
     missed_runs: MissedRuns,
     /// Runs up to this moment are over.
     run_after: Timestamp,
-    /// As it stands in the order.
+    /// The next run.
     next: Option<Timestamp>,
+    /// Until then it is not tried again, and how often that was so since a run was made.
+    put_off: Option<(Timestamp, u32)>,
 }
+
+/// How long a run that the database refused is put off at first; twice as long each time after that, up to the longest.
+const PUT_OFF: SignedDuration = SignedDuration::from_secs(1);
+const LONGEST_PUT_OFF: SignedDuration = SignedDuration::from_mins(1);
 
 impl Agenda {
     /// Takes these tasks in place of all before. Those that can't be planned are left out: their keys, and why.
@@ -35,15 +42,17 @@ impl Agenda {
         let mut left_out = Vec::new();
         for task in tasks.into_iter().filter(TaskView::runs) {
             // Reading a schedule takes longer than all else that is done here.
-            let known = before.remove(&task.key).filter(|known| known.schedule == task.schedule);
-            let timetable = known.map_or_else(|| timetable(&task.schedule), |known| Ok(known.timetable));
+            let is_so = |known: &Planned| (&known.schedule, &known.time_zone) == (&task.schedule, &task.time_zone);
+            let known = before.remove(&task.key).filter(is_so);
+            let timetable = known.map_or_else(|| timetable(&task), |known| Ok(known.timetable));
             match timetable {
                 Ok(timetable) => {
-                    let (schedule, missed_runs) = (task.schedule, task.missed_runs);
                     let run_after = task.run_after.unwrap_or(now);
-                    let mut planned = Planned { schedule, timetable, missed_runs, run_after, next: None };
+                    let TaskView { schedule, time_zone, missed_runs, .. } = task;
+                    let mut planned =
+                        Planned { schedule, time_zone, timetable, missed_runs, run_after, next: None, put_off: None };
                     planned.next = planned.run(now);
-                    self.order.extend(planned.next.map(|next| (next, task.key.clone())));
+                    self.order.extend(planned.turn().map(|turn| (turn, task.key.clone())));
                     self.tasks.insert(task.key, planned);
                 }
                 Err(fault) => left_out.push((task.key, fault)),
@@ -59,7 +68,7 @@ impl Agenda {
         keys
     }
 
-    /// When the next run is.
+    /// When something is to be done next.
     pub(super) fn next(&self) -> Option<Timestamp> {
         self.order.first().map(|(next, _)| *next)
     }
@@ -81,26 +90,51 @@ impl Agenda {
 
     /// Notes that a task's runs up to this one are over.
     pub(super) fn over(&mut self, key: &str, run_at: Timestamp, now: Timestamp) {
-        if let Some(planned) = self.tasks.get_mut(key) {
+        self.change(key, now, |planned| {
             planned.run_after = planned.run_after.max(run_at);
-        }
-        self.plan(key, now);
+            planned.put_off = None;
+        });
+    }
+
+    /// Lets a task wait whose run the database has refused, while the others go on; for how long. A run that is missed meanwhile is made
+    /// up for, or not, as any other.
+    pub(super) fn put_off(&mut self, key: &str, now: Timestamp) -> SignedDuration {
+        let mut pause = PUT_OFF;
+        self.change(key, now, |planned| {
+            let times = planned.put_off.map_or(0, |(_, times)| times);
+            pause = PUT_OFF.checked_mul(1 << times.min(6)).unwrap_or(LONGEST_PUT_OFF).min(LONGEST_PUT_OFF);
+            planned.put_off = now.checked_add(pause).ok().map(|until| (until, times + 1));
+        });
+        pause
     }
 
     fn plan(&mut self, key: &str, now: Timestamp) {
+        self.change(key, now, |_| ());
+    }
+
+    /// Changes a task, and what comes of that for its turn.
+    fn change(&mut self, key: &str, now: Timestamp, change: impl FnOnce(&mut Planned)) {
         let Some(planned) = self.tasks.get_mut(key) else { return };
-        let next = planned.run(now);
-        if next != planned.next {
-            let before = std::mem::replace(&mut planned.next, next);
+        let before = planned.turn();
+        change(planned);
+        planned.next = planned.run(now);
+        let turn = planned.turn();
+        if turn != before {
             if let Some(before) = before {
                 self.order.remove(&(before, key.to_owned()));
             }
-            self.order.extend(next.map(|next| (next, key.to_owned())));
+            self.order.extend(turn.map(|turn| (turn, key.to_owned())));
         }
     }
 }
 
 impl Planned {
+    /// When it is looked at next.
+    fn turn(&self) -> Option<Timestamp> {
+        let until = self.put_off.map(|(until, _)| until);
+        self.next.map(|next| until.map_or(next, |until| until.max(next)))
+    }
+
     fn run(&self, now: Timestamp) -> Option<Timestamp> {
         next_run(&self.timetable, self.run_after, now, self.missed_runs)
     }
@@ -112,7 +146,7 @@ impl Planned {
 /// When its schedule can't be read.
 pub(crate) fn next_run_of(task: &TaskView, now: Timestamp) -> Result<Option<Timestamp>, String> {
     let Some(run_after) = task.run_after.filter(|_| task.runs()) else { return Ok(None) };
-    Ok(next_run(&timetable(&task.schedule)?, run_after, now, task.missed_runs))
+    Ok(next_run(&timetable(task)?, run_after, now, task.missed_runs))
 }
 
 /// The next run to make, in the past or to come. None when there is none.
@@ -153,10 +187,10 @@ fn first_of_last(count: u32, timetable: &Timetable, after: Timestamp, until: Tim
     }
 }
 
-/// The timetable of a schedule as the database has it.
-fn timetable(schedule: &TaskSchedule) -> Result<Timetable, String> {
-    let read = match schedule {
-        TaskSchedule::Cron(cron) => Timetable::parse(cron, "UTC"),
+/// The timetable of a task as the database has it.
+fn timetable(task: &TaskView) -> Result<Timetable, String> {
+    let read = match &task.schedule {
+        TaskSchedule::Cron(cron) => Timetable::parse(cron, task.time_zone.as_deref().unwrap_or("UTC")),
         TaskSchedule::Every { every, offset } => {
             let [every, offset] = [every, offset].map(|duration| {
                 u64::try_from(duration.as_millis()).map(Duration::from_millis).map_err(|error| error.to_string())
@@ -244,6 +278,7 @@ mod tests {
             owner: "test".into(),
             standing: TaskStanding::Ours,
             schedule,
+            time_zone: None,
             class: Some("A".into()),
             command: None,
             arguments: None,
@@ -299,6 +334,41 @@ mod tests {
         let left_out = agenda.replace(vec![resting, task("odd", cron("whenever"), "09:00:00")], at("09:00:00"));
         assert_eq!((agenda.keys().len(), left_out[0].0.as_str()), (0, "odd"));
         assert!(left_out[0].1.starts_with("its schedule can't be read: "), "{left_out:?}");
+    }
+
+    #[test]
+    fn a_run_that_is_put_off_keeps_no_other_waiting_and_comes_again() {
+        let mut agenda = Agenda::default();
+        agenda.replace(
+            vec![task("a", cron("* * * * *"), "08:59:00"), task("b", cron("* * * * *"), "08:59:00")],
+            at("09:00:00"),
+        );
+        let due = |agenda: &mut Agenda, now| agenda.due(at(now), 10).into_iter().map(|due| due.key).collect::<Vec<_>>();
+        assert_eq!(due(&mut agenda, "09:00:00"), ["a", "b"]);
+        assert_eq!(agenda.put_off("a", at("09:00:00")), SignedDuration::from_secs(1));
+        assert_eq!(due(&mut agenda, "09:00:00"), ["b"]);
+        agenda.over("b", at("09:00:00"), at("09:00:00"));
+        assert_eq!(agenda.next(), Some(at("09:00:01")));
+        assert_eq!(due(&mut agenda, "09:00:01"), ["a"]);
+        assert_eq!(agenda.put_off("a", at("09:00:01")), SignedDuration::from_secs(2));
+        for _ in 0..20 {
+            agenda.put_off("a", at("09:00:01"));
+        }
+        assert_eq!(agenda.put_off("a", at("09:00:01")), SignedDuration::from_mins(1));
+        assert_eq!(due(&mut agenda, "09:01:02"), ["b", "a"], "for the next run: this one was missed");
+        agenda.over("a", at("09:01:00"), at("09:01:02"));
+        assert_eq!(agenda.put_off("a", at("09:02:00")), SignedDuration::from_secs(1), "a run that is made begins anew");
+    }
+
+    #[test]
+    fn a_schedule_of_rails_is_read_in_the_time_zone_that_goes_with_it() {
+        let rails =
+            |zone: &str| TaskView { time_zone: Some(zone.into()), ..task("a", cron("every day at 9am"), "09:00:00") };
+        let mut agenda = Agenda::default();
+        for (zone, next) in [("Asia/Seoul", "2026-03-03T00:00:00Z"), ("UTC", "2026-03-03T09:00:00Z")] {
+            agenda.replace(vec![rails(zone)], at("09:00:00"));
+            assert_eq!(agenda.next(), Some(next.parse().unwrap()), "{zone}");
+        }
     }
 
     #[test]

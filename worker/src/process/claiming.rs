@@ -10,7 +10,7 @@ use super::running::Running;
 use super::slots::Room;
 use super::stop::Stop;
 use crate::execute::Handler;
-use gritstone_store::{Ahead, Claim, ClaimedJob, Error, Session, Store};
+use gritstone_store::{Ahead, Claim, Claimed, ClaimedJob, Error, SHELL_CLASS, Session, Store};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -56,8 +56,8 @@ impl Claiming {
     ) -> Self {
         Claiming {
             link: Link::new(store, "claims").reporting(&registration.reporter),
-            plan: Plan::new(config.queues.clone(), config.order, Instant::now()),
-            classes: config.classes.clone().or_else(|| handler.classes()),
+            plan: Plan::new(config.queues.clone(), config.order, handler.runs_commands(), Instant::now()),
+            classes: config.classes.clone(),
             pace: Pace::default(),
             config: config.clone(),
             handler,
@@ -201,13 +201,21 @@ impl Claiming {
             selection: &selection,
             limit,
             classes: self.classes.as_deref(),
+            commands: self.plan.commands(began),
             skip_locked: self.config.skip_locked,
             ahead: room.listed.then_some(Ahead { kept: &room.kept, starting: room.starting as u32 }),
         };
-        let jobs = in_time(session.claim(&claim)).await?;
+        let Claimed { jobs, met_commands } = in_time(session.claim(&claim)).await?;
         self.link.answered();
         let now = Instant::now();
-        let again = self.plan.claimed(&jobs, limit, now.duration_since(began), now);
+        let again = self.plan.claimed(&jobs, limit, now.duration_since(began), now) || met_commands;
+        if met_commands && self.plan.met_commands(now) {
+            tracing::warn!(
+                process_id = self.process_id,
+                "jobs of class {SHELL_CLASS} are ready, which this worker may not run: a worker runs them that has \
+                 `allowCommands: true` in its manifest, or is started with --allow-commands"
+            );
+        }
         tracing::trace!(process_id = self.process_id, idle_threads = limit, claimed = jobs.len(), "polling");
         if jobs.is_empty() {
             self.promote(&room).await?;

@@ -5,7 +5,7 @@ use super::heart;
 use super::hooks::{HookError, Life, Reporter};
 use super::link::{Link, in_time};
 use super::maintenance::{self, Duties};
-use super::registration::{Application, Registration, unlisted};
+use super::registration::{Application, Declared, Registration, unlisted};
 use super::scheduler::Scheduler;
 use super::stop::Stop;
 use gritstone_store::Store;
@@ -41,8 +41,9 @@ impl Dispatcher {
             ended
         };
         let scheduler = async {
-            if self.config.scheduler {
-                Scheduler::new(self.store.clone()).supervised_by(self.supervisor_id).run(&until_then).await;
+            if let Some(config) = &self.config.scheduler {
+                let scheduler = Scheduler::new(self.store.clone(), config.clone());
+                scheduler.supervised_by(self.supervisor_id).run(&until_then).await;
             }
         };
         tokio::join!(dispatcher, scheduler).0
@@ -56,7 +57,7 @@ impl Dispatcher {
             supervisor_id: self.supervisor_id,
             metadata: self.config.metadata(),
             max_interruptions: 0,
-            limits: Vec::new(),
+            declared: Declared::default(),
             reporter,
         };
         let mut ended = Ok(());

@@ -29,7 +29,7 @@ mod tasks;
 mod worker;
 
 pub(crate) use agenda::next_run_of;
-pub use config::{DispatcherConfig, QueueOrder, WorkerConfig};
+pub use config::{DispatcherConfig, QueueOrder, SchedulerConfig, WorkerConfig};
 pub use dispatcher::Dispatcher;
 pub use hooks::{EngineError, FailedJob, HookError, HookResult, Hooks, ProcessInfo, RunError};
 pub use identity::host_identity;
@@ -37,5 +37,5 @@ pub use scheduler::Scheduler;
 pub use stop::Stop;
 pub use supervisor::{ChildCommand, Pidfile, PidfileError, Supervisor, SupervisorConfig};
 pub(crate) use supervisor::{follow_parent, supervisor_id, write_settings};
-pub use tasks::{COMMANDS_QUEUE, recurring_task};
+pub use tasks::{rails_task, recurring_task};
 pub use worker::Worker;

@@ -5,7 +5,7 @@
 //! and then a claim looks from the start, as often as that costs at most a twentieth of the time.
 
 use super::config::QueueOrder;
-use gritstone_store::{ClaimedJob, Mark, RAILS_COMMANDS, Selection, Selector};
+use gritstone_store::{COMMANDS_QUEUE, ClaimedJob, Commands, Mark, RAILS_COMMANDS, Selection, Selector};
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
@@ -14,6 +14,9 @@ const SHARE: u32 = 20;
 
 /// The longest that a look from the start has to wait for.
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
+
+/// How long claims pass over jobs of class `Command` once one was met that may not be run here.
+const PASS_OVER: Duration = Duration::from_secs(60);
 
 /// How long a worker goes by the names and pauses that it once looked up, while it finds work under them.
 const NAMES_AGE: Duration = Duration::from_secs(1);
@@ -26,6 +29,10 @@ const QUICK_LOOKUP: Duration = Duration::from_millis(5);
 pub(super) struct Plan {
     selectors: Vec<Selector>,
     order: QueueOrder,
+    /// Whether jobs of class `Command` may be claimed.
+    commands: bool,
+    /// Until when they are passed over.
+    pass_over_until: Option<Instant>,
     /// Every queue, in no order of their names: those are looked up only while one is paused.
     any_queue: bool,
     /// When pauses were last looked up, for that.
@@ -55,7 +62,7 @@ struct Names {
 }
 
 impl Plan {
-    pub(super) fn new(selectors: Vec<Selector>, order: QueueOrder, now: Instant) -> Self {
+    pub(super) fn new(selectors: Vec<Selector>, order: QueueOrder, commands: bool, now: Instant) -> Self {
         let only_all = selectors.iter().all(|selector| *selector == Selector::All);
         let any_queue = only_all && order == QueueOrder::Listed;
         Plan {
@@ -63,6 +70,8 @@ impl Plan {
             by_name: !any_queue,
             selectors,
             order,
+            commands,
+            pass_over_until: None,
             pauses_known: None,
             names: None,
             any_mark: Mark::START,
@@ -102,7 +111,8 @@ impl Plan {
     }
 
     /// What that look-up found, and how long it took.
-    pub(super) fn note_names(&mut self, queues: Vec<String>, took: Duration, now: Instant) {
+    pub(super) fn note_names(&mut self, mut queues: Vec<String>, took: Duration, now: Instant) {
+        queues.retain(|name| Selector::any_serves(&self.selectors, name, self.commands));
         let wait = if took > QUICK_LOOKUP { (took * SHARE).min(LONGEST_WAIT) } else { Duration::ZERO };
         self.marks.retain(|queue, _| queues.contains(queue));
         self.names = Some(Names { queues, looked_up: now, again_allowed: now + wait, stale: false });
@@ -123,7 +133,9 @@ impl Plan {
         let from_start = self.from_start;
         if !self.by_name {
             let mark = if from_start { Mark::START } else { self.any_mark };
-            return Selection::Any { excluded: vec![RAILS_COMMANDS.to_owned()], mark };
+            let mut excluded = vec![RAILS_COMMANDS.to_owned()];
+            excluded.extend((!self.commands).then(|| COMMANDS_QUEUE.to_owned()));
+            return Selection::Any { excluded, mark };
         }
         let names: &[String] = self.names.as_ref().map_or(&[], |names| &names.queues);
         let marked = |name: &String| {
@@ -142,6 +154,20 @@ impl Plan {
             QueueOrder::Shuffled => shuffle_by(&mut queues, shuffle),
         }
         Selection::Queues(queues)
+    }
+
+    /// What the next claim does about jobs of class `Command`, wherever they lie.
+    pub(super) fn commands(&self, now: Instant) -> Commands {
+        match self.pass_over_until {
+            _ if self.commands => Commands::Take,
+            Some(until) if now < until => Commands::PassOver,
+            _ => Commands::Leave,
+        }
+    }
+
+    /// A claim met some that may not be run here. True when that is news.
+    pub(super) fn met_commands(&mut self, now: Instant) -> bool {
+        self.pass_over_until.replace(now + PASS_OVER).is_none()
     }
 
     /// Learns from a claim. True when another one is worth making at once.
@@ -208,7 +234,7 @@ mod tests {
     #[test]
     fn after_a_full_claim_the_next_one_goes_on_where_it_ended() {
         let now = Instant::now();
-        let mut plan = Plan::new(vec![Selector::All], QueueOrder::Listed, now);
+        let mut plan = Plan::new(vec![Selector::All], QueueOrder::Listed, false, now);
         assert_eq!(mark_of(plan.selection(now, 0)), Mark::START);
         assert!(plan.claimed(&[job("a", 0, 7)], 1, Duration::from_millis(1), now));
         assert_eq!(mark_of(plan.selection(now, 0)), Mark { priority: 0, job_id: 7 });
@@ -217,7 +243,7 @@ mod tests {
     #[test]
     fn looking_from_the_start_takes_a_twentieth_of_the_time() {
         let start = Instant::now();
-        let mut plan = Plan::new(vec![Selector::All], QueueOrder::Listed, start);
+        let mut plan = Plan::new(vec![Selector::All], QueueOrder::Listed, false, start);
         plan.selection(start, 0);
         plan.claimed(&[job("a", 0, 7)], 1, Duration::from_millis(10), start);
         let before = start + Duration::from_millis(199);
@@ -229,7 +255,7 @@ mod tests {
     #[test]
     fn a_short_claim_behind_a_mark_is_followed_by_one_from_the_start() {
         let now = Instant::now();
-        let mut plan = Plan::new(vec![Selector::All], QueueOrder::Listed, now);
+        let mut plan = Plan::new(vec![Selector::All], QueueOrder::Listed, false, now);
         plan.selection(now, 0);
         plan.claimed(&[job("a", 0, 7)], 1, Duration::from_millis(1), now);
         plan.selection(now, 0);
@@ -242,7 +268,7 @@ mod tests {
     #[test]
     fn an_idle_worker_looks_from_the_start_as_seldom_as_a_busy_one() {
         let now = Instant::now();
-        let mut plan = Plan::new(vec![Selector::All], QueueOrder::Listed, now);
+        let mut plan = Plan::new(vec![Selector::All], QueueOrder::Listed, false, now);
         plan.selection(now, 0);
         plan.claimed(&[job("a", 0, 7)], 2, Duration::from_millis(400), now);
         let before = now + Duration::from_millis(7_900);
@@ -258,7 +284,7 @@ mod tests {
     fn round_robin_starts_one_further_each_time() {
         let now = Instant::now();
         let exact = |name: &str| Selector::Exact(name.into());
-        let mut plan = Plan::new(vec![exact("a"), exact("b")], QueueOrder::RoundRobin, now);
+        let mut plan = Plan::new(vec![exact("a"), exact("b")], QueueOrder::RoundRobin, false, now);
         plan.note_names(vec!["a".into(), "b".into()], Duration::ZERO, now);
         let first = |plan: &mut Plan| match plan.selection(now, 0) {
             Selection::Queues(queues) => queues[0].0.clone(),
@@ -270,7 +296,7 @@ mod tests {
     #[test]
     fn names_of_all_queues_are_looked_up_only_while_one_is_paused() {
         let now = Instant::now();
-        let mut plan = Plan::new(vec![Selector::All], QueueOrder::Listed, now);
+        let mut plan = Plan::new(vec![Selector::All], QueueOrder::Listed, false, now);
         assert!(plan.needs_pauses(now) && !plan.needs_names(now));
         plan.note_pauses(true, now);
         assert!(!plan.needs_pauses(now) && plan.needs_names(now));
@@ -286,7 +312,7 @@ mod tests {
     #[test]
     fn a_queue_that_is_new_is_looked_for_at_once_when_looking_is_cheap_and_seldom_when_it_is_dear() {
         let now = Instant::now();
-        let mut plan = Plan::new(vec![Selector::Prefix("mail".into())], QueueOrder::Listed, now);
+        let mut plan = Plan::new(vec![Selector::Prefix("mail".into())], QueueOrder::Listed, false, now);
         plan.note_names(vec!["mail".into()], Duration::from_millis(1), now);
         assert!(!plan.needs_names(now));
         plan.woken();
@@ -297,5 +323,41 @@ mod tests {
         assert!(plan.needs_names(now + Duration::from_millis(5_000)));
         plan.note_names(vec!["mail".into()], Duration::from_secs(60), now);
         assert!(plan.needs_names(now + LONGEST_WAIT), "ten seconds at most");
+    }
+
+    #[test]
+    fn commands_are_for_those_that_may_run_them() {
+        let now = Instant::now();
+        let excluded =
+            |commands| match Plan::new(vec![Selector::All], QueueOrder::Listed, commands, now).selection(now, 0) {
+                Selection::Any { excluded, .. } => excluded,
+                Selection::Queues(_) => Vec::new(),
+            };
+        assert_eq!(excluded(false), [RAILS_COMMANDS, COMMANDS_QUEUE]);
+        assert_eq!(excluded(true), [RAILS_COMMANDS]);
+        let names = |list: &[&str], commands| {
+            let selectors = list.iter().map(|text| Selector::from(*text)).collect();
+            let mut plan = Plan::new(selectors, QueueOrder::RoundRobin, commands, now);
+            plan.note_names(vec!["a".into(), COMMANDS_QUEUE.into()], Duration::ZERO, now);
+            plan.names.map(|names| names.queues).unwrap()
+        };
+        assert_eq!(names(&["*"], false), ["a"]);
+        assert_eq!(names(&["*"], true), ["a", COMMANDS_QUEUE]);
+        assert_eq!(names(&["*", COMMANDS_QUEUE], false), ["a", COMMANDS_QUEUE]);
+    }
+
+    #[test]
+    fn commands_that_were_met_are_passed_over_for_a_minute() {
+        let now = Instant::now();
+        let mut plan = Plan::new(vec![Selector::All], QueueOrder::Listed, false, now);
+        assert_eq!(plan.commands(now), Commands::Leave);
+        assert!(plan.met_commands(now));
+        assert_eq!(plan.commands(now + Duration::from_secs(59)), Commands::PassOver);
+        let later = now + PASS_OVER;
+        assert_eq!(plan.commands(later), Commands::Leave, "they may be gone");
+        assert!(!plan.met_commands(later), "said once");
+        assert_eq!(plan.commands(later), Commands::PassOver);
+        let allowed = Plan::new(vec![Selector::All], QueueOrder::Listed, true, now);
+        assert_eq!(allowed.commands(now), Commands::Take);
     }
 }

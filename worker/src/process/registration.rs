@@ -4,7 +4,7 @@ use super::hooks::{ProcessInfo, Reporter};
 use super::identity::host_identity;
 use super::link::{Link, in_time, within};
 use super::stop::Stop;
-use gritstone_store::{Limit, NewProcess, Settings, Store};
+use gritstone_store::{ClassDefaults, DeclaredBy, DeclaredLimit, Error, Limit, NewProcess, Session, Settings, Store};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
@@ -30,10 +30,74 @@ pub(super) struct Application {
     pub(super) supervisor_id: Option<i64>,
     pub(super) metadata: serde_json::Value,
     pub(super) max_interruptions: u32,
-    /// Limits to declare before anything is claimed, by group.
-    pub(super) limits: Vec<(String, Limit)>,
+    /// What to declare before anything is claimed.
+    pub(super) declared: Declared,
     /// Who is told of errors.
     pub(super) reporter: Reporter,
+}
+
+/// What a worker declares, for itself and for others.
+#[derive(Clone, Default)]
+pub(super) struct Declared {
+    /// As whom: its manifest's name; empty without one.
+    pub(super) by: String,
+    /// Limits, by group.
+    pub(super) limits: Vec<(String, Limit)>,
+    /// Defaults of classes.
+    pub(super) classes: Vec<ClassDefaults>,
+}
+
+impl Declared {
+    async fn write(&self, session: &mut Session<'_>) -> Result<(), Error> {
+        for (group, limit) in &self.limits {
+            match self.by.as_str() {
+                "" => in_time(session.declare_limit(group, *limit)).await?,
+                manifest => {
+                    let before = in_time(session.declare_limit_of(manifest, group, *limit)).await?;
+                    before.iter().for_each(|before| say_what_differs(manifest, *limit, before));
+                }
+            }
+        }
+        if self.by.is_empty() && self.classes.is_empty() {
+            return Ok(());
+        }
+        let redeclared = in_time(session.declare_classes(&self.by, &self.classes)).await?;
+        for class in redeclared.taken_over {
+            let (name, other) = (&class.defaults.class, &class.declared_by);
+            tracing::warn!(
+                class = name,
+                "{other} declares the class {name} otherwise: what {} says holds now, until one of them starts again. Say it in one \
+                 manifest, or the same in both",
+                self.by
+            );
+        }
+        for class in redeclared.dropped {
+            tracing::info!(class, "the class has no defaults any more: {} said them before, and doesn't now", self.by);
+        }
+        Ok(())
+    }
+}
+
+/// Says who declares a limit otherwise than a manifest does.
+fn say_what_differs(manifest: &str, limit: Limit, before: &DeclaredLimit) {
+    let name = &before.name;
+    if before.by == DeclaredBy::Hand && before.limit != limit {
+        tracing::info!(
+            limit = name,
+            "the limit {name} was set by hand to {}, and stays so: `gritstone limits unset {name}` makes it {} again, as {manifest} says",
+            before.limit.to,
+            limit.to
+        );
+    }
+    if let Some((other, said)) = &before.manifest
+        && (other != manifest && *said != limit)
+    {
+        tracing::warn!(
+            limit = name,
+            "{other} declares the limit {name} otherwise: what {manifest} says holds now, until one of them starts again. Say it in \
+             one manifest, or the same in both"
+        );
+    }
 }
 
 /// How long a stopping process tries to leave the list while the database is away.
@@ -76,9 +140,7 @@ impl Application {
                     Some(process_id) => process_id,
                     None => in_time(session.register(&process)).await?.process_id,
                 };
-                for (group, limit) in &self.limits {
-                    in_time(session.declare_limit(group, *limit)).await?;
-                }
+                self.declared.write(session).await?;
                 // Read after the row is there: a change that comes later is one that this process may not know of, and its
                 // row shows that.
                 Ok((process_id, in_time(session.settings()).await?))

@@ -227,7 +227,7 @@ impl Running {
         match &verdict {
             Verdict::Done => self.done.fetch_add(1, Ordering::Relaxed),
             Verdict::Fail { .. } => self.failed.fetch_add(1, Ordering::Relaxed),
-            Verdict::Retry { .. } | Verdict::Release { .. } => 0,
+            Verdict::Retry { .. } | Verdict::Interrupt | Verdict::Release { .. } => 0,
         };
         Finish { claim_id, job_id, verdict }
     }
@@ -262,6 +262,7 @@ impl Running {
     }
 
     fn decide(&self, job: &Job, attempts: Option<u32>, report: Report) -> Verdict {
+        let outcome = report.outcome.after_interruptions(job.interruptions);
         let decided = match attempts {
             // Its enqueuer said how many runs it has, which goes before what the worker says of its class.
             Some(attempts) => {
@@ -271,9 +272,9 @@ impl Running {
                 };
                 let classes = HashMap::from([(job.class.clone(), own)]);
                 let policy = Policy { classes, ..self.policy.clone() };
-                policy.decide(report.outcome, job.attempt, &job.class, rand::random())
+                policy.decide(outcome, job.attempt, &job.class, rand::random())
             }
-            None => self.policy.decide(report.outcome, job.attempt, &job.class, rand::random()),
+            None => self.policy.decide(outcome, job.attempt, &job.class, rand::random()),
         };
         let updated = report.active_job.as_deref().map(RawValue::get);
         // A handler that hands back an envelope has counted its exceptions itself, as `retry_on` does.
@@ -308,6 +309,19 @@ impl Running {
                 self.reporter.job(job, &error, false);
                 let envelope = counted(error.exception_class());
                 Verdict::Fail { error: stored(error), envelope: Some(envelope) }
+            }
+            retry::Verdict::Interrupt(error) => {
+                tracing::warn!(
+                    job = job.id,
+                    class = job.class,
+                    attempt = job.attempt,
+                    interruptions = job.interruptions + 1,
+                    error_class = error.exception_class(),
+                    error = error.message(),
+                    "the job was interrupted, and will run again"
+                );
+                self.reporter.job(job, &error, true);
+                Verdict::Interrupt
             }
             retry::Verdict::Release(delay) => Verdict::Release { delay, envelope: updated.map(str::to_owned) },
         }

@@ -5,12 +5,13 @@
 //! whose clocks differ agree.
 
 use super::agenda::Agenda;
+use super::config::SchedulerConfig;
 use super::heart;
-use super::hooks::Reporter;
+use super::hooks::{HookError, Life, Reporter};
 use super::link::{Link, in_time};
-use super::registration::{Application, Registration};
+use super::registration::{Application, Declared, Registration, unlisted};
 use super::stop::Stop;
-use gritstone_store::{DueTask, Error, RanTask, ScheduleMark, Store};
+use gritstone_store::{DueTask, Error, RanTask, ScheduleMark, Store, TaskStanding};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 use std::collections::BTreeSet;
@@ -28,16 +29,21 @@ const SECOND_LOOK: Duration = Duration::from_millis(100);
 /// How much of a list of keys a process shows: MySQL keeps at most 64 KB of its metadata.
 const SHOWN_BYTES: usize = 32 * 1024;
 
+/// A scheduler whose start hooks failed tries again after this pause, which doubles each time, up to the longest.
+const RESTART_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_RESTART_PAUSE: Duration = Duration::from_secs(30);
+
 /// A scheduler, inside a process. It is listed once there are tasks.
 pub struct Scheduler {
     store: Store,
+    config: SchedulerConfig,
     supervisor_id: Option<i64>,
 }
 
 impl Scheduler {
     /// A scheduler of all tasks in the database.
-    pub fn new(store: Store) -> Self {
-        Scheduler { store, supervisor_id: None }
+    pub fn new(store: Store, config: SchedulerConfig) -> Self {
+        Scheduler { store, config, supervisor_id: None }
     }
 
     /// Listed under a supervisor.
@@ -46,37 +52,79 @@ impl Scheduler {
         self
     }
 
-    /// Makes runs until told to stop. Waits out a database that is away.
+    /// Makes runs until told to stop. Waits out a database that is away, and start hooks that fail: whatever this process does beside it is
+    /// not to stop for them.
     pub async fn run(&self, stop: &Stop) {
-        while !stop.is_requested() {
+        let mut pause = RESTART_PAUSE;
+        while let Err(hook) = self.run_once(stop).await {
+            tracing::error!(error = %hook, "the scheduler tries again in a while");
+            tokio::select! {
+                () = stop.requested() => return,
+                () = tokio::time::sleep(pause) => {}
+            }
+            pause = (pause * 2).min(LONGEST_RESTART_PAUSE);
+        }
+    }
+
+    async fn run_once(&self, stop: &Stop) -> Result<(), HookError> {
+        let life = Life::new(&self.config.hooks);
+        let (reporter, reporting) = Reporter::start(&self.config.hooks, unlisted("Scheduler"));
+        let mut ended = Ok(());
+        let mut process = None;
+        while !stop.is_requested() && ended.is_ok() {
             // A connection that was in use when others took this process for dead is not used again.
-            let mut course = Course::new(&self.store);
+            let mut course = Course::new(&self.store, self.config.dynamic_tasks, &reporter);
             if !course.until_there_are_tasks(stop).await {
-                return;
+                break;
             }
             let application = Application {
                 kind: "Scheduler",
                 supervisor_id: self.supervisor_id,
                 metadata: metadata(&course.agenda.keys()),
                 max_interruptions: 0,
-                limits: Vec::new(),
-                reporter: Reporter::default(),
+                declared: Declared::default(),
+                reporter: reporter.clone(),
             };
-            let Some(registration) = application.register(&self.store, stop).await else { return };
+            let Some(registration) = application.register(&self.store, stop).await else { break };
             tracing::info!(process_id = registration.process_id, name = registration.name, "start_process");
-            self.live(&mut course, registration, stop).await;
+            process = Some(registration.process.clone());
+            ended = self.live(&mut course, registration, &life, stop).await;
         }
+        reporting.close().await;
+        if let Some(process) = process {
+            life.exit(&process).await;
+        }
+        ended
     }
 
-    async fn live(&self, course: &mut Course, registration: Registration, stop: &Stop) {
+    async fn live(
+        &self,
+        course: &mut Course,
+        registration: Registration,
+        life: &Life,
+        stop: &Stop,
+    ) -> Result<(), HookError> {
         let mut heart = tokio::spawn(heart::beat(self.store.clone(), registration.clone(), None));
-        tokio::select! {
-            () = course.follow(registration.process_id, stop) => {}
-            _ = &mut heart => tracing::error!(process_id = registration.process_id, "others take this process for dead; registering again"),
+        let work = async {
+            life.start(&registration.process, stop).await?;
+            course.follow(registration.process_id, stop).await;
+            Ok(())
+        };
+        let ended = tokio::select! {
+            ended = work => ended,
+            _ = &mut heart => {
+                tracing::error!(process_id = registration.process_id, "others take this process for dead; registering again");
+                registration.reporter.engine("heartbeat", "others take this process for dead; it registers again");
+                Ok(())
+            }
+        };
+        if stop.is_requested() {
+            life.stop(&registration.process, stop).await;
         }
         heart.abort();
         registration.leave(&self.store).await;
         tracing::info!(process_id = registration.process_id, name = registration.name, "shutdown_process");
+        ended
     }
 }
 
@@ -117,6 +165,9 @@ impl Clock {
 struct Course {
     store: Store,
     link: Link,
+    reporter: Reporter,
+    /// Whether the tasks that a Rails application makes are run here, too.
+    dynamic_tasks: bool,
     agenda: Agenda,
     mark: Option<ScheduleMark>,
     /// As of the last look. None: look before anything else.
@@ -124,10 +175,12 @@ struct Course {
 }
 
 impl Course {
-    fn new(store: &Store) -> Self {
+    fn new(store: &Store, dynamic_tasks: bool, reporter: &Reporter) -> Self {
         Course {
             store: store.clone(),
-            link: Link::new(store, "schedule"),
+            link: Link::new(store, "schedule").reporting(reporter),
+            reporter: reporter.clone(),
+            dynamic_tasks,
             agenda: Agenda::default(),
             mark: None,
             clock: None,
@@ -199,14 +252,22 @@ impl Course {
     /// Reads the time, and the tasks if any has changed; whether that was so.
     async fn look(&mut self) -> Result<(Clock, bool), Error> {
         let session = self.link.session().await?;
-        let mark = in_time(session.schedule_mark()).await?;
-        let clock = Clock { now: mark.now, read: Instant::now() };
+        let mut mark = in_time(session.schedule_mark()).await?;
         let changed = !self.mark.is_some_and(|before| before.same_tasks(&mark));
+        if changed && self.dynamic_tasks && in_time(session.follow_rails_tasks()).await? {
+            mark = in_time(session.schedule_mark()).await?;
+        }
+        let clock = Clock { now: mark.now, read: Instant::now() };
         if changed {
             // After the mark: an edit in between shows at the next look.
-            let tasks = in_time(session.tasks()).await?;
+            let mut tasks = in_time(session.tasks()).await?;
+            tasks.retain(|task| self.dynamic_tasks || task.standing != TaskStanding::Followed);
             for (task, fault) in self.agenda.replace(tasks, clock.now()) {
                 tracing::error!(task, fault, "this recurring task can't be run until it is put anew");
+                self.reporter.engine(
+                    "schedule",
+                    format!("the recurring task {task} can't be run until it is put anew: {fault}"),
+                );
             }
             self.mark = Some(mark);
         }
@@ -216,25 +277,38 @@ impl Course {
 
     async fn make(&mut self, due: &[DueTask], clock: Clock) -> Result<Duration, Error> {
         let session = self.link.session().await?;
-        match in_time(session.run_tasks(due)).await {
-            Ok(ran) => Ok(self.note(due, ran, clock)),
-            Err(Error::Data(fault)) => match due {
-                [run] => {
-                    tracing::error!(task = run.key, at = %run.run_at, fault, "the database refuses this run's job; it is left out");
-                    self.agenda.over(&run.key, run.run_at, clock.now());
-                    Ok(Duration::ZERO)
+        let error = match in_time(session.run_tasks(due)).await {
+            Ok(ran) => return Ok(self.note(due, ran, clock)),
+            Err(error @ (Error::Data(_) | Error::Other(_) | Error::Denied(_) | Error::Refused(_))) => error,
+            Err(error) => return Err(error),
+        };
+        match due {
+            [run] => {
+                self.put_off(run, &error, clock);
+                Ok(Duration::ZERO)
+            }
+            // One job that can't be written keeps no other from being.
+            _ => {
+                let mut pause = Duration::ZERO;
+                for run in due {
+                    pause = pause.max(Box::pin(self.make(std::slice::from_ref(run), clock)).await?);
                 }
-                // One job that can't be written keeps no other from being.
-                _ => {
-                    let mut pause = Duration::ZERO;
-                    for run in due {
-                        pause = pause.max(Box::pin(self.make(std::slice::from_ref(run), clock)).await?);
-                    }
-                    Ok(pause)
-                }
-            },
-            Err(error) => Err(error),
+                Ok(pause)
+            }
         }
+    }
+
+    /// A run that the database refuses: for good, when that is for its data; else it is tried again, while the others go on.
+    fn put_off(&mut self, run: &DueTask, error: &Error, clock: Clock) {
+        let DueTask { key: task, run_at: at, .. } = run;
+        if error.is_data() {
+            tracing::error!(task, %at, %error, "the database refuses this run's job; it is left out");
+            self.agenda.over(task, *at, clock.now());
+        } else {
+            let pause = self.agenda.put_off(task, clock.now());
+            tracing::error!(task, %at, %error, seconds = pause.as_secs(), "the database refuses this run; it is put off");
+        }
+        self.reporter.engine("schedule", format!("the run of the recurring task {task} for {at}: {error}"));
     }
 
     fn note(&mut self, due: &[DueTask], ran: Vec<RanTask>, clock: Clock) -> Duration {
@@ -243,13 +317,14 @@ impl Course {
         for (run, ran) in due.iter().zip(ran) {
             let DueTask { key: task, run_at: at, .. } = run;
             match ran {
-                RanTask::Enqueued { job, queue } => {
+                RanTask::Enqueued(job) => {
                     tracing::info!(task, %at, job_id = job.job_id, active_job_id = job.id, "enqueue_recurring_task");
-                    queues.insert(queue);
+                    queues.insert(job.queue);
                 }
                 RanTask::Already => tracing::debug!(task, %at, skipped = true, "enqueue_recurring_task"),
                 RanTask::Unreadable(fault) => {
                     tracing::error!(task, %at, fault, "this recurring task's job can't be made; the run is left out");
+                    self.reporter.engine("schedule", format!("the job of the recurring task {task} for {at}: {fault}"));
                 }
                 RanTask::Changed => {
                     (self.mark, self.clock) = (None, None);

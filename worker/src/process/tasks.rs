@@ -1,13 +1,9 @@
 //! Recurring tasks of manifests, as the database keeps them.
 
-use crate::execute::command::SHELL_CLASS;
 use gritstone_crds::kinds::{self, MissedRunsPolicy, Schedule, TaskRun};
 use gritstone_crds::{Metadata, RecurringTaskSpec, ScheduleError, Timetable};
-use gritstone_store::{MissedRuns, NewTask, TaskSchedule};
+use gritstone_store::{COMMANDS_QUEUE, MissedRuns, NewTask, SHELL_CLASS, TaskSchedule};
 use serde_json::Value;
-
-/// The queue of the jobs of class `Command`, into which a task's `command` goes.
-pub const COMMANDS_QUEUE: &str = "gritstone_commands";
 
 /// What a manifest describes. Its cron is written down with its time zone, so that it means the same to everyone.
 ///
@@ -29,8 +25,22 @@ pub fn recurring_task(metadata: &Metadata, spec: &RecurringTaskSpec) -> Result<N
         // The store refuses a task without a class.
         None => NewTask::new(key, schedule, ""),
     };
+    task.description.clone_from(&spec.description);
     task.missed_runs = missed_runs(spec.missed_runs);
     task.suspended = spec.suspend;
+    Ok(task)
+}
+
+/// What Rails' `recurring.yml` describes: a static row, as Rails' own scheduler writes it, the schedule as the file has it.
+///
+/// # Errors
+/// When its schedule can't be read, which `validate` refuses.
+pub fn rails_task(metadata: &Metadata, spec: &RecurringTaskSpec) -> Result<NewTask, ScheduleError> {
+    let mut task = recurring_task(metadata, spec)?;
+    if let Schedule::Text(text) = &spec.schedule {
+        task.schedule = TaskSchedule::Cron(text.clone());
+        task.static_zone = Some(spec.time_zone.clone());
+    }
     Ok(task)
 }
 

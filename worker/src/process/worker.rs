@@ -5,7 +5,7 @@ use super::config::WorkerConfig;
 use super::finishing::Finisher;
 use super::heart::{self, Lost};
 use super::hooks::{HookError, Life, Reporter};
-use super::registration::{Application, Registration, unlisted};
+use super::registration::{Application, Declared, Registration, unlisted};
 use super::running::Running;
 use super::stop::Stop;
 use crate::execute::Handler;
@@ -34,7 +34,7 @@ pub struct Worker {
 impl Worker {
     /// A worker that has `handler` run what it claims.
     pub fn new(store: Store, config: WorkerConfig, handler: Arc<dyn Handler>) -> Self {
-        Worker { store, config, handler, supervisor_id: None }
+        Worker { store, config: config.adapted_to(&*handler), handler, supervisor_id: None }
     }
 
     /// Listed under a supervisor.
@@ -54,9 +54,13 @@ impl Worker {
         let application = Application {
             kind: "Worker",
             supervisor_id: self.supervisor_id,
-            metadata: self.config.metadata(),
+            metadata: self.config.metadata(self.handler.runs_commands()),
             max_interruptions: self.config.max_interruptions,
-            limits: self.config.limits.clone(),
+            declared: Declared {
+                by: self.config.name.clone(),
+                limits: self.config.limits.clone(),
+                classes: self.config.class_defaults.clone(),
+            },
             reporter,
         };
         let mut ended = Ok(());
@@ -217,14 +221,9 @@ async fn listen(store: Store, selectors: Vec<Selector>, wake: Arc<Notify>) {
         let news = wakeups.next().await;
         let ours = match news {
             News::Some => true,
-            News::Queues(queues) => queues.iter().any(|queue| {
-                selectors.iter().any(|selector| match selector {
-                    Selector::All => true,
-                    Selector::Exact(name) => name == queue,
-                    Selector::Prefix(prefix) => queue.starts_with(prefix.as_str()),
-                    Selector::Exclude(_) | Selector::ExcludePrefix(_) => false,
-                })
-            }),
+            News::Queues(queues) => {
+                queues.iter().any(|queue| selectors.iter().any(|selector| selector.includes(queue)))
+            }
         };
         if ours {
             wake.notify_one();

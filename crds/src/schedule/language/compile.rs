@@ -74,6 +74,15 @@ pub(super) fn compile(said: Said) -> Compiled {
     if fast.len() > 1 || said.every_days > 1 {
         return Err(ScheduleError::new(whole, "says \"every\" more than once").hint("make it a task each"));
     }
+    let has_no_day = said.days == 0 && said.weekdays.is_empty() && said.weekdays_by_name.is_empty();
+    if let (Some(often), Some(seldom)) = (fast.first(), slow.first())
+        && matches!(seldom.unit, Unit::Month | Unit::Quarter | Unit::Year)
+        && has_no_day
+    {
+        // It could be the whole month, its first day, or a moment of it.
+        return Err(ScheduleError::new(often.place.start.min(seldom.place.start)..said.end, "says how often twice")
+            .hint("leave one out, or name the day, as in \"every 15 minutes on the 1st\""));
+    }
     let mut cron = Cron { seconds: Some(1), ..Cron::default() };
     let every_second = fast.first().filter(|every| every.unit == Unit::Second);
     if let Some(every) = every_second {

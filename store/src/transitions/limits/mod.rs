@@ -13,6 +13,7 @@ mod declared;
 mod release;
 
 pub use claimed::Overclaimed;
+pub use declared::{DeclaredBy, DeclaredLimit, UnsetLimit};
 pub use release::SweptLimits;
 
 use crate::error::Error;

@@ -126,7 +126,8 @@ impl Session<'_> {
         Ok(buried)
     }
 
-    async fn count_interruption(&mut self, job_id: i64) -> Result<(), Error> {
+    /// Counts a run of a job as cut short.
+    pub(in crate::transitions) async fn count_interruption(&mut self, job_id: i64) -> Result<(), Error> {
         let updated = self
             .execute(
                 "update gritstone_jobs set interruptions = interruptions + 1, interrupted_at = ? where job_id = ?",

@@ -211,20 +211,26 @@ impl Session<'_> {
             return Ok(Err(taken(key, &found.key, &found.owner)));
         }
         let row = self.row_of_key(key).await?;
-        let own_row = self.row_of_companion(key).await?;
-        if let Some((id, stored, is_static)) = row
-            && (own_row != Some(id) || is_static)
-        {
-            return Ok(Err(taken(key, &stored, RAILS)));
+        let mut own_row = self.row_of_companion(key).await?;
+        let there = row.is_some();
+        if let Some((id, stored, is_static)) = row {
+            let is_ours =
+                own_row == Some(id) && (!is_static || found.as_ref().is_some_and(|found| found.time_zone.is_some()));
+            // Rails' scheduler has written it, from the file that the task is of.
+            let is_the_same_task = is_static && task.static_zone.is_some() && stored == *key;
+            if !is_ours && !is_the_same_task {
+                return Ok(Err(taken(key, &stored, RAILS)));
+            }
+            own_row = Some(id);
         }
         let Some(found) = found else {
-            self.create(owner, task).await?;
+            self.create(owner, task, own_row).await?;
             return Ok(Ok(PutTask::Created));
         };
         if is_so(&found, task) {
             return Ok(Ok(PutTask::Unchanged));
         }
-        let row_id = match (&task.schedule, own_row.filter(|_| found.standing != TaskStanding::Deleted)) {
+        let row_id = match (&task.schedule, own_row.filter(|_| there)) {
             (TaskSchedule::Cron(cron), Some(id)) => {
                 self.update_row(id, task, cron).await?;
                 Some(id)
@@ -237,12 +243,12 @@ impl Session<'_> {
             (TaskSchedule::Every { .. }, None) => None,
         };
         // What the old schedule missed, and what the new one would have run before it was made, is no missed run.
-        let starts_anew = found.schedule != task.schedule
+        let starts_anew = (&found.schedule, &found.time_zone) != (&task.schedule, &task.static_zone)
             || found.standing != TaskStanding::Ours
             || found.suspended && !task.suspended;
         let mut sets = String::from(
             "recurring_task_id = ?, every_micros = ?, offset_micros = ?, class_name = ?, arguments = ?, queue_name = ?, \
-             priority = ?, description = ?, missed_runs = ?, missed_limit = ?, suspended = ?, updated_at = ?",
+             priority = ?, description = ?, missed_runs = ?, missed_limit = ?, suspended = ?, time_zone = ?, updated_at = ?",
         );
         let mut values = columns(task, row_id);
         values.push(Value::NOW);
@@ -255,14 +261,19 @@ impl Session<'_> {
         Ok(Ok(PutTask::Changed))
     }
 
-    async fn create(&mut self, owner: &str, task: &NewTask) -> Result<(), Error> {
-        let row_id = match &task.schedule {
-            TaskSchedule::Cron(cron) => Some(self.insert_row(task, cron).await?),
-            TaskSchedule::Every { .. } => None,
+    /// `row` is one of Rails' table that is this task already.
+    async fn create(&mut self, owner: &str, task: &NewTask, row: Option<i64>) -> Result<(), Error> {
+        let row_id = match (&task.schedule, row) {
+            (TaskSchedule::Cron(cron), None) => Some(self.insert_row(task, cron).await?),
+            (TaskSchedule::Cron(cron), Some(id)) => {
+                self.update_row(id, task, cron).await?;
+                Some(id)
+            }
+            (TaskSchedule::Every { .. }, _) => None,
         };
         let sql = "insert into gritstone_schedule (task_key, owner, recurring_task_id, every_micros, offset_micros, class_name, arguments, \
-                   queue_name, priority, description, missed_runs, missed_limit, suspended, run_after, created_at, updated_at) \
-                   values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+                   queue_name, priority, description, missed_runs, missed_limit, suspended, time_zone, run_after, created_at, updated_at) \
+                   values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
         let mut values: Vec<Value<'_>> = values![&task.key, owner].into();
         values.extend(columns(task, row_id));
         values.extend([Value::NOW, Value::NOW, Value::NOW]);
@@ -284,7 +295,7 @@ impl Session<'_> {
         self.query_one(sql, &values![key]).await?.map_or(Ok(None), |row| row.opt_int(0))
     }
 
-    /// Rails deletes static rows that its own configuration lacks, so ours are dynamic ones.
+    /// Rails deletes static rows that its own configuration lacks, so ours are dynamic ones, but for those of that configuration.
     async fn insert_row(&mut self, task: &NewTask, cron: &str) -> Result<i64, Error> {
         let column = self.dialect.key_column();
         let sql = format!(
@@ -293,7 +304,7 @@ impl Session<'_> {
         );
         let mut values: Vec<Value<'_>> = values![&task.key, cron].into();
         values.extend(job_columns(task));
-        values.extend([false.into(), (&task.description).into(), Value::NOW, Value::NOW]);
+        values.extend([task.static_zone.is_some().into(), (&task.description).into(), Value::NOW, Value::NOW]);
         match self.execute(&sql, &values).await {
             Ok(_) => {}
             // Rails came in between; another look sees that the key is taken.
@@ -308,18 +319,19 @@ impl Session<'_> {
 
     async fn update_row(&mut self, id: i64, task: &NewTask, cron: &str) -> Result<(), Error> {
         let sql = "update solid_queue_recurring_tasks set schedule = ?, class_name = ?, arguments = ?, queue_name = ?, priority = ?, \
-                   description = ?, command = null, updated_at = ? where id = ?";
+                   description = ?, static = ?, command = null, updated_at = ? where id = ?";
         let mut values: Vec<Value<'_>> = values![cron].into();
         values.extend(job_columns(task));
-        values.extend([(&task.description).into(), Value::NOW, id.into()]);
+        values.extend([(&task.description).into(), task.static_zone.is_some().into(), Value::NOW, id.into()]);
         self.execute(sql, &values).await?;
         Ok(())
     }
 
     async fn delete_row(&mut self, id: i64) -> Result<(), Error> {
         // One that Rails has overwritten is Rails'.
-        let sql = "delete from solid_queue_recurring_tasks where id = ? and static = ?";
-        self.execute(sql, &values![id, false]).await?;
+        let sql = "delete from solid_queue_recurring_tasks where id = ? and (static = ? or exists \
+                   (select 1 from gritstone_schedule s where s.recurring_task_id = ? and s.time_zone is not null))";
+        self.execute(sql, &values![id, false, id]).await?;
         Ok(())
     }
 
@@ -362,8 +374,19 @@ fn check_owner(owner: &str) -> Result<(), Error> {
 
 /// True when the task is there just as it is wanted.
 fn is_so(found: &TaskView, task: &NewTask) -> bool {
-    let TaskView { standing, schedule, class, arguments, queue, priority, description, missed_runs, suspended, .. } =
-        found;
+    let TaskView {
+        standing,
+        schedule,
+        time_zone,
+        class,
+        arguments,
+        queue,
+        priority,
+        description,
+        missed_runs,
+        suspended,
+        ..
+    } = found;
     *standing == TaskStanding::Ours
         && *schedule == task.schedule
         && found.command.is_none()
@@ -374,6 +397,7 @@ fn is_so(found: &TaskView, task: &NewTask) -> bool {
         && *description == task.description
         && MissedRuns::to_columns(*missed_runs) == task.missed_runs.to_columns()
         && *suspended == task.suspended
+        && *time_zone == task.static_zone
 }
 
 /// What the job is made of: class, arguments, queue, priority.
@@ -386,7 +410,7 @@ fn job_columns(task: &NewTask) -> [Value<'_>; 4] {
     ]
 }
 
-/// The companion row's columns that an owner says, from `recurring_task_id` to `suspended`.
+/// The companion row's columns that an owner says, from `recurring_task_id` to `suspended`, and `time_zone`.
 fn columns(task: &NewTask, row_id: Option<i64>) -> Vec<Value<'_>> {
     let mut values: Vec<Value<'_>> = vec![row_id.into()];
     match &task.schedule {
@@ -407,5 +431,6 @@ fn columns(task: &NewTask, row_id: Option<i64>) -> Vec<Value<'_>> {
     }
     let (policy, limit) = task.missed_runs.to_columns();
     values.extend(values![policy, limit, task.suspended]);
+    values.push((&task.static_zone).into());
     values
 }

@@ -20,6 +20,8 @@ pub struct TaskView {
     pub standing: TaskStanding,
     /// When it runs.
     pub schedule: TaskSchedule,
+    /// The time zone in which that is meant when it names none: UTC, when absent. Tasks of Rails' `recurring.yml` have one.
+    pub time_zone: Option<String>,
     /// The class of its jobs. None for a line of Ruby, which only Rails can run.
     pub class: Option<String>,
     /// That line.
@@ -106,14 +108,14 @@ pub(super) const REVISION: &str = "schedule_revision";
 /// What is read of a companion row, in this order, and behind it what [`ROW`] names of the row in Rails' table.
 const COMPANION: &str = "s.task_key, s.owner, s.recurring_task_id, s.every_micros, s.offset_micros, s.class_name, s.arguments, \
     s.queue_name, s.priority, s.description, s.missed_runs, s.missed_limit, s.suspended, s.suspended_by_hand, s.run_after, \
-    s.last_run_at";
+    s.last_run_at, s.time_zone";
 
 /// What is read of a row in Rails' table.
 const ROW: &str =
     "t.id, t.schedule, t.command, t.class_name, t.arguments, t.queue_name, t.priority, t.static, t.description";
 
 /// Where [`ROW`] begins behind [`COMPANION`].
-const ROW_AT: usize = 16;
+const ROW_AT: usize = 17;
 
 impl Session<'_> {
     /// What tells that a task has changed, and the database's time: one small query.
@@ -216,9 +218,11 @@ impl Session<'_> {
 fn companion(row: &Row) -> Result<TaskView, Error> {
     let owner = row.text(1)?;
     let has_row = row.opt_int(2)?.is_some();
+    let time_zone = row.opt_text(16)?;
     let standing = match (has_row, row.opt_int(ROW_AT)?, row.opt_int(ROW_AT + 7)?) {
         (true, None, _) => TaskStanding::Deleted,
-        (true, Some(_), Some(is_static)) if is_static != 0 => TaskStanding::Overwritten,
+        // What Rails' scheduler writes there is the same task, from the same file.
+        (true, Some(_), Some(is_static)) if is_static != 0 && time_zone.is_none() => TaskStanding::Overwritten,
         _ if owner == RAILS => TaskStanding::Followed,
         _ => TaskStanding::Ours,
     };
@@ -232,6 +236,7 @@ fn companion(row: &Row) -> Result<TaskView, Error> {
         owner,
         standing,
         schedule,
+        time_zone,
         command: row.opt_text(ROW_AT + 2)?,
         class: row.opt_text(at)?,
         arguments: row.opt_text(at + 1)?,
@@ -253,6 +258,7 @@ fn of_rails(row: &Row) -> Result<TaskView, Error> {
         owner: RAILS.into(),
         standing: TaskStanding::Rails,
         schedule: TaskSchedule::Cron(row.text(2)?),
+        time_zone: None,
         command: row.opt_text(3)?,
         class: row.opt_text(4)?,
         arguments: row.opt_text(5)?,

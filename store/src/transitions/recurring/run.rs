@@ -12,10 +12,9 @@ use crate::job::{Enqueued, NewJob};
 use crate::session::{Session, transaction};
 use crate::sql::{Value, values};
 use crate::store::Store;
-use crate::transitions::enqueue::Prepared;
+use crate::transitions::prepare::{Classes, Prepared};
 use jiff::Timestamp;
 use std::collections::{BTreeMap, HashMap, HashSet};
-use uuid::Uuid;
 
 /// A run whose time has come.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,12 +31,7 @@ pub struct DueTask {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RanTask {
     /// Its job is in the queue.
-    Enqueued {
-        /// The job.
-        job: Enqueued,
-        /// Its queue, to be woken.
-        queue: String,
-    },
+    Enqueued(Enqueued),
     /// Another scheduler, ours or Rails', was first, or a later run has been made since.
     Already,
     /// The task is another one by now, rests, or is gone: read it again.
@@ -55,8 +49,8 @@ impl Store {
     /// # Errors
     /// [`Error::Refused`] when there is no such task, or it is Rails'; those of the database.
     pub async fn run_task_now(&self, key: &str) -> Result<Enqueued, Error> {
-        let (enqueued, queue) = self.session().await?.run_task_now(key).await?;
-        self.wake([queue]);
+        let enqueued = self.session().await?.run_task_now(key).await?;
+        self.wake([enqueued.queue.clone()]);
         Ok(enqueued)
     }
 }
@@ -80,10 +74,11 @@ impl Session<'_> {
         if due.iter().all(|due| over.get(&due.key).is_some_and(|run_after| *run_after >= due.run_at)) {
             return Ok(vec![RanTask::Already; due.len()]);
         }
-        transaction!(self, self.run_script(due, &keys).await)
+        let classes = self.class_defaults().await?;
+        transaction!(self, self.run_script(due, &keys, &classes).await)
     }
 
-    async fn run_script(&mut self, due: &[DueTask], keys: &[String]) -> Result<Vec<RanTask>, Error> {
+    async fn run_script(&mut self, due: &[DueTask], keys: &[String], classes: &Classes) -> Result<Vec<RanTask>, Error> {
         let tasks: HashMap<String, TaskView> =
             self.lock_tasks(keys).await?.into_iter().map(|task| (task.key.clone(), task)).collect();
         let now = self.now().await?;
@@ -102,7 +97,7 @@ impl Session<'_> {
                         over.entry(due.run_at).or_default().push(due.key.clone());
                         Some(RanTask::Already)
                     } else {
-                        match job_of(task) {
+                        match job_of(task, classes) {
                             Ok(job) => {
                                 over.entry(due.run_at).or_default().push(due.key.clone());
                                 jobs.push((position, job));
@@ -116,12 +111,13 @@ impl Session<'_> {
             };
             ran.push(outcome);
         }
-        let enqueued = self.enqueue_runs(&jobs, |position| (due[position].key.as_str(), due[position].run_at)).await?;
+        let run = |position: usize| (due[position].key.as_str(), due[position].run_at);
+        let enqueued = self.enqueue_runs(&jobs, classes, run).await?;
         for (run_at, keys) in &over {
             self.pass(*run_at, keys).await?;
         }
-        for ((position, job), enqueued) in jobs.into_iter().zip(enqueued) {
-            ran[position] = Some(RanTask::Enqueued { job: enqueued, queue: job.queue });
+        for ((position, _), enqueued) in jobs.into_iter().zip(enqueued) {
+            ran[position] = Some(RanTask::Enqueued(enqueued));
         }
         Ok(ran.into_iter().map(|outcome| outcome.unwrap_or(RanTask::Changed)).collect())
     }
@@ -152,18 +148,13 @@ impl Session<'_> {
     async fn enqueue_runs<'r>(
         &mut self,
         jobs: &[(usize, NewJob)],
+        classes: &Classes,
         run: impl Fn(usize) -> (&'r str, Timestamp),
     ) -> Result<Vec<Enqueued>, Error> {
         if jobs.is_empty() {
             return Ok(Vec::new());
         }
-        let now = Timestamp::now();
-        let mut prepared = Vec::with_capacity(jobs.len());
-        for (_, job) in jobs {
-            let id = Uuid::new_v4().to_string();
-            let envelope = job.envelope(&id, now).to_string();
-            prepared.push(Prepared { job, id, envelope });
-        }
+        let prepared = Prepared::all(jobs.iter().map(|(_, job)| job), classes)?;
         let enqueued = self.enqueue_script(&prepared).await?;
         let sql = format!(
             "insert into solid_queue_recurring_executions (job_id, task_key, run_at, created_at) values {}",
@@ -182,15 +173,16 @@ impl Session<'_> {
         }
     }
 
-    /// The same as [`Store::run_task_now`], on this connection; also the job's queue, to be woken.
+    /// The same as [`Store::run_task_now`], on this connection; wakes nobody.
     ///
     /// # Errors
     /// [`Error::Refused`] when there is no such task, or it is Rails'; those of the database.
-    pub async fn run_task_now(&mut self, key: &str) -> Result<(Enqueued, String), Error> {
-        transaction!(self, self.run_by_hand(key).await)
+    pub async fn run_task_now(&mut self, key: &str) -> Result<Enqueued, Error> {
+        let classes = self.class_defaults().await?;
+        transaction!(self, self.run_by_hand(key, &classes).await)
     }
 
-    async fn run_by_hand(&mut self, key: &str) -> Result<(Enqueued, String), Error> {
+    async fn run_by_hand(&mut self, key: &str, classes: &Classes) -> Result<Enqueued, Error> {
         self.lock_tasks(&[key.to_owned()]).await?;
         let task = match self.task(key).await? {
             None => return Err(no_such_task(key)),
@@ -205,29 +197,25 @@ impl Session<'_> {
             }
             Some(task) => task,
         };
-        let job =
-            job_of(&task).map_err(|fault| Error::Refused(format!("the recurring task {key} can't run: {fault}")))?;
+        let job = job_of(&task, classes)
+            .map_err(|fault| Error::Refused(format!("the recurring task {key} can't run: {fault}")))?;
         let now = self.now().await?;
         let jobs = [(0, job)];
-        let enqueued = self.enqueue_runs(&jobs, |_| (key, now)).await?.pop();
+        let enqueued = self.enqueue_runs(&jobs, classes, |_| (key, now)).await?.pop();
         self.execute("update gritstone_schedule set last_run_at = ? where task_key = ?", &[now.into(), key.into()])
             .await?;
-        let [(_, job)] = jobs;
-        match enqueued {
-            Some(enqueued) => Ok((enqueued, job.queue)),
-            None => Err(Error::Other("a recurring task's job was not written".into())),
-        }
+        enqueued.ok_or_else(|| Error::Other("a recurring task's job was not written".into()))
     }
 }
 
 /// The job of a run.
-fn job_of(task: &TaskView) -> Result<NewJob, String> {
+fn job_of(task: &TaskView, classes: &Classes) -> Result<NewJob, String> {
     let class = task.class.clone().ok_or("it has no class, and Ruby runs in Rails alone")?;
     let mut job = NewJob::new(class, arguments_of_a_run(task.arguments.as_deref())?);
-    if let Some(queue) = &task.queue {
-        job.queue.clone_from(queue);
+    job.queue.clone_from(&task.queue);
+    job.priority = task.priority;
+    match Prepared::of(&job, classes, Timestamp::UNIX_EPOCH) {
+        Ok(_) => Ok(job),
+        Err(error) => Err(error.to_string()),
     }
-    job.priority = task.priority.unwrap_or(0);
-    job.check().map_err(|error| error.to_string())?;
-    Ok(job)
 }

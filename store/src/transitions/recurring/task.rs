@@ -26,12 +26,15 @@ pub struct NewTask {
     pub missed_runs: MissedRuns,
     /// Whether it rests. Runs that fall into such a time are not missed runs.
     pub suspended: bool,
+    /// For a task of Rails' `recurring.yml`: the time zone in which its schedule is meant when it names none. Its row is a static one
+    /// then, just as Rails' scheduler writes it, whose own row of this key becomes this task's; and its schedule is the file's text.
+    pub static_zone: Option<String>,
 }
 
 /// When a task runs.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum TaskSchedule {
-    /// A cron with its time zone at the end, as in `0 9 * * 1-5 Asia/Seoul`. Not read by the store.
+    /// A cron with its time zone at the end, as in `0 9 * * 1-5 Asia/Seoul`, or a text as `recurring.yml` has it. Not read by the store.
     Cron(String),
     /// Every so long, counted from 1970-01-01T00:00:00Z plus an offset.
     Every {
@@ -67,6 +70,7 @@ impl NewTask {
             description: None,
             missed_runs: MissedRuns::Skip,
             suspended: false,
+            static_zone: None,
         }
     }
 

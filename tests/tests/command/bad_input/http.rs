@@ -3,6 +3,7 @@
 use super::started::Started;
 use crate::support::Home;
 use gritstone_store::JobState;
+use gritstone_tests::rig::until;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
@@ -89,6 +90,26 @@ async fn an_endpoint_that_hangs_up() {
     assert!(error.message.starts_with("the handler closed the connection before it answered"), "{error:?}");
 }
 
+#[tokio::test]
+async fn an_endpoint_that_closes_an_idle_connection() {
+    // Takes one job on each connection, and hangs up when the next one comes.
+    let address = server(|stream| {
+        stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")?;
+        stream.read(&mut [0; 4096]).map(drop)?;
+        stream.shutdown(std::net::Shutdown::Both)
+    });
+    let home = Home::new();
+    home.enqueue("A", 3);
+    let started = Started::handler(home, &format!("{{http: {{url: \"http://{address}/jobs\"}}}}"), "");
+    started.says("the handler closed an idle connection just as the job was sent").await;
+    let mut interruptions = 0;
+    for job in 1..=3 {
+        let done = async || started.home.job(job).await.filter(|job| job.state == JobState::Finished);
+        interruptions += until("the job is done", done).await.interruptions;
+    }
+    assert!(interruptions > 0);
+}
+
 /// Bytes are no sign of life: lines of the protocol are.
 #[tokio::test]
 async fn an_endpoint_that_dribbles() {
@@ -159,6 +180,13 @@ async fn an_endpoint_that_speaks_no_tls() {
     let address = saying("HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n");
     let started = Started::with(&["--http", &format!("https://{address}/jobs")]);
     started.says("and this worker can't agree on TLS").await;
+    assert_eq!(started.home.state(1).await, Some(JobState::Ready));
+}
+
+#[tokio::test]
+async fn an_endpoint_that_never_shakes_hands() {
+    let started = Started::with(&["--http", &format!("https://{}/jobs", saying(""))]);
+    started.says("accepted no connection within 5s").await;
     assert_eq!(started.home.state(1).await, Some(JobState::Ready));
 }
 

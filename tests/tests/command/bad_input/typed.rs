@@ -173,3 +173,13 @@ fn two_recurring_tasks_with_one_key() {
     home.run(&["start", "-f", "worker.yaml", "-f", "a.yaml", "-f", "b.yaml"]).code(1).says(said);
     assert!(!home.path("queue.db").exists());
 }
+
+#[test]
+fn the_class_of_commands_without_the_permission() {
+    let home = Home::empty();
+    home.write("worker.yaml", &format!("{WORKER}  classes: [Command]\n"));
+    home.run(&["start", "-f", "worker.yaml"])
+        .code(1)
+        .says("spec.classes[0]: Command is a text for the shell")
+        .says("say allowCommands: true");
+}

@@ -184,3 +184,38 @@ fn a_time_zone_that_is_none() {
 fn no_runs_of_a_schedule() {
     Home::empty().run(&["schedule", "next", "every day", "-n", "0"]).code(2).says("0 is not in 1..=1000");
 }
+
+#[tokio::test]
+async fn an_argument_that_makes_no_key() {
+    let home = Home::new();
+    let key = gritstone_store::LimitKey::argument(0);
+    let class = gritstone_store::ClassDefaults::new("Sync").limited("accounts", Some(key));
+    home.store().await.declare_classes("crew", &[class]).await.unwrap();
+    home.run(&["enqueue", "Sync", "--args", "[[7]]"])
+        .code(1)
+        .says("the key of its class's limit, args[0], is a list in this job");
+    assert_eq!(jobs(&home).await, 0);
+    home.run(&["enqueue", "Sync", "--args", "[7]"]).ok();
+}
+
+#[tokio::test]
+async fn a_class_without_defaults() {
+    let home = Home::new();
+    let class = gritstone_store::ClassDefaults::new("SendMail").on("mail");
+    home.store().await.declare_classes("crew", &[class]).await.unwrap();
+    home.run(&["classes", "unset", "SendMail", "SendMial"])
+        .code(1)
+        .says("the class `SendMial` has no defaults")
+        .says("did you mean `SendMail`?");
+    assert_eq!(home.run(&["classes", "list", "--json"]).ok().json()["classes"].as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn a_limit_that_is_not_declared() {
+    let home = Home::new();
+    home.run(&["limits", "set", "account", "--to", "1"]).ok();
+    home.run(&["limits", "unset", "acount"])
+        .code(1)
+        .says("no limit `acount` is declared")
+        .says("did you mean `account`?");
+}

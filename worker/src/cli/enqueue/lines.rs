@@ -12,6 +12,7 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use std::io::BufRead as _;
+use std::num::NonZeroU32;
 use tokio::sync::mpsc;
 
 /// A line of stdin.
@@ -27,10 +28,12 @@ struct Line {
     in_: Option<Duration>,
     id: Option<String>,
     limit_key: Option<String>,
+    attempts: Option<NonZeroU32>,
 }
 
 /// What a line may have.
-const FIELDS: [&str; 9] = ["class", "args", "arguments", "queue", "priority", "at", "in", "id", "limit_key"];
+const FIELDS: [&str; 10] =
+    ["class", "args", "arguments", "queue", "priority", "at", "in", "id", "limit_key", "attempts"];
 
 /// Lines of so many bytes in all are enough for a transaction.
 const BATCH_BYTES: usize = 4 << 20;
@@ -129,16 +132,18 @@ impl Enqueue {
 
     /// Options of the command line are the defaults of lines.
     fn job_of(&self, line: Line, at: Option<Timestamp>) -> NewJob {
-        let mut job = NewJob::new(line.class, as_list(line.args))
-            .on(line.queue.unwrap_or_else(|| self.queue.clone()))
-            .priority(line.priority.unwrap_or(self.priority));
-        job.due = match (at, line.in_) {
-            (None, None) => due(self.at, self.in_),
-            (at, in_) => due(at, in_),
-        };
-        job.id = line.id;
-        job.limit = line.limit_key.map(|key| UseLimit { key, declare: None });
-        job
+        NewJob {
+            queue: line.queue.or_else(|| self.queue.clone()),
+            priority: line.priority.or(self.priority),
+            attempts: line.attempts.map(NonZeroU32::get).or(self.attempts),
+            due: match (at, line.in_) {
+                (None, None) => due(self.at, self.in_),
+                (at, in_) => due(at, in_),
+            },
+            id: line.id,
+            limit: line.limit_key.map(|key| UseLimit { key, declare: None }),
+            ..NewJob::new(line.class, as_list(line.args))
+        }
     }
 }
 

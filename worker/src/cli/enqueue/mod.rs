@@ -18,13 +18,15 @@ use std::io::{IsTerminal as _, Write as _};
 ///
 /// One job of a class, or, without CLASS, a job for each JSON line on stdin:
 /// {"class": "SendMail", "args": [42], "queue": "mail", "priority": 5, "at": "2026-01-02T03:04:05Z", "in": "5m",
-/// "id": "...", "limit_key": "account/7"}. Options given here hold for every line that says nothing else.
+/// "id": "...", "limit_key": "account/7", "attempts": 5}. Options given here hold for every line that says nothing else; what is not said
+/// at all, the defaults of the class decide (`gritstone classes list`).
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   gritstone enqueue SendMail --args '[42, {\"subject\": \"hello\"}]' --queue mail
   gritstone enqueue Report --at 2026-12-01T09:00:00Z --priority 10
   gritstone enqueue Sync --limit-key account/7 --limit-to 1 --limit-duration 3m
+  gritstone enqueue Command --args '\"rm -rf tmp/cache\"'     for the shell of a worker that may run it
   gritstone enqueue < jobs.jsonl")]
 pub(super) struct Enqueue {
     /// The job's class; without one, JSON lines are read from stdin
@@ -34,12 +36,15 @@ pub(super) struct Enqueue {
     /// What is too long for a command line (128 KiB on Linux) goes in as a line on stdin.
     #[arg(long, value_name = "JSON", default_value = "[]", requires = "class")]
     args: String,
-    /// Its queue
-    #[arg(long, value_name = "NAME", default_value = "default")]
-    queue: String,
-    /// Smaller comes first
-    #[arg(long, value_name = "N", default_value_t = 0, allow_negative_numbers = true)]
-    priority: i32,
+    /// Its queue; its class's unless given, else `default`
+    #[arg(long, value_name = "NAME")]
+    queue: Option<String>,
+    /// Smaller comes first; its class's unless given, else 0
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    priority: Option<i32>,
+    /// How many runs it has in all; as many as its class has unless given, else what its worker says
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    attempts: Option<u32>,
     /// Not before this moment, as 2026-12-01T09:00:00Z or with an offset
     #[arg(long, value_name = "TIME", conflicts_with = "in_", value_parser = moment)]
     at: Option<Timestamp>,
@@ -89,9 +94,14 @@ impl Enqueue {
                 "--args is not JSON ({error}); it should look like '[1, \"two\"]', a text by itself like '\"two\"'"
             ))
         })?;
-        let mut job = NewJob::new(class, as_list(arguments)).on(&self.queue).priority(self.priority);
-        job.due = due(self.at, self.in_);
-        job.id = self.id.clone();
+        let mut job = NewJob {
+            queue: self.queue.clone(),
+            priority: self.priority,
+            attempts: self.attempts,
+            due: due(self.at, self.in_),
+            id: self.id.clone(),
+            ..NewJob::new(class, as_list(arguments))
+        };
         job.limit = self.limit_key.as_ref().map(|key| {
             let default = Limit::default();
             let duration = self.limit_duration.map_or(default.duration, Duration::as_std);
@@ -121,8 +131,8 @@ impl Queue {
     /// Enqueues jobs, all or none, and wakes workers before it returns.
     async fn enqueue(&mut self, jobs: &[NewJob]) -> Result<Vec<Enqueued>, EnqueueError> {
         let enqueued = self.session.enqueue(jobs).await?;
-        let ready = jobs.iter().zip(&enqueued).filter(|(_, enqueued)| enqueued.placed == Placed::Ready);
-        let queues: BTreeSet<String> = ready.map(|(job, _)| job.queue.clone()).collect();
+        let ready = enqueued.iter().filter(|enqueued| enqueued.placed == Placed::Ready);
+        let queues: BTreeSet<String> = ready.map(|enqueued| enqueued.queue.clone()).collect();
         self.wake(&queues).await;
         Ok(enqueued)
     }
@@ -130,32 +140,35 @@ impl Queue {
 
 async fn copies(queue: &mut Queue, job: &NewJob, total: u64, global: &Global) -> Result<(), Exit> {
     let progress = if global.json { Progress::hidden() } else { Progress::new(Some(total), DOING) };
-    let mut left = total;
+    let (mut left, mut on) = (total, String::new());
     while left > 0 {
         let size = left.min(BATCH as u64);
         let batch = vec![job.clone(); size as usize];
-        if let Err(error) = queue.enqueue(&batch).await {
-            if left < total {
-                output::note(format!("{} enqueued; then:", count(total - left, "job")));
+        match queue.enqueue(&batch).await {
+            Ok(enqueued) => on = enqueued.into_iter().next().map_or(on, |enqueued| enqueued.queue),
+            Err(error) => {
+                if left < total {
+                    output::note(format!("{} enqueued; then:", count(total - left, "job")));
+                }
+                return Err(error.into());
             }
-            return Err(error.into());
         }
         left -= size;
         progress.add(size);
     }
     drop(progress);
     match global.json {
-        true => output::json(&json!({"enqueued": total, "class": job.class, "queue": job.queue})),
-        false => output::line(format!("{} of class {} enqueued on {}", count(total, "job"), job.class, job.queue)),
+        true => output::json(&json!({"enqueued": total, "class": job.class, "queue": on})),
+        false => output::line(format!("{} of class {} enqueued on {}", count(total, "job"), job.class, on)),
     }
 }
 
 /// Says what became of jobs, a line each.
 fn print(enqueued: &[Enqueued], global: &Global) -> Result<(), Exit> {
     let mut out = std::io::stdout().lock();
-    for Enqueued { job_id, id, placed } in enqueued {
+    for Enqueued { job_id, id, queue, placed } in enqueued {
         match global.json {
-            true => writeln!(out, "{}", json!({"job_id": job_id, "id": id, "placed": placed}))?,
+            true => writeln!(out, "{}", json!({"job_id": job_id, "id": id, "queue": queue, "placed": placed}))?,
             false => writeln!(out, "{id}  {}", word(*placed))?,
         }
     }

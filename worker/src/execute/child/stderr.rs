@@ -42,11 +42,9 @@ impl Stderr {
         Self { shared, ended, task: Some(task) }
     }
 
-    /// From here on, lines are this job's.
+    /// From here on, lines are this job's. What the child said before its first job is kept: it may be why it never got to it.
     pub(crate) fn begin(&self, job: &Arc<Job>) {
-        let mut shared = lock(&self.shared);
-        shared.job = Some(Arc::clone(job));
-        shared.tail.clear();
+        lock(&self.shared).begin(job);
     }
 
     /// Only so many more lines go into the log; the tail is kept all the same.
@@ -104,6 +102,12 @@ fn lock(shared: &Mutex<Shared>) -> MutexGuard<'_, Shared> {
 }
 
 impl Shared {
+    fn begin(&mut self, job: &Arc<Job>) {
+        if self.job.replace(Arc::clone(job)).is_some() {
+            self.tail.clear();
+        }
+    }
+
     fn keep(&mut self, text: Text<'_>) {
         let line = match text {
             Text::Whole(line) if line.trim_ascii().is_empty() => return,
@@ -136,5 +140,16 @@ mod tests {
         assert_eq!(shared.tail.len(), KEPT_LINES);
         assert_eq!(shared.tail[KEPT_LINES - 2], "line 999");
         assert!(shared.tail.iter().all(|line| line.len() <= KEPT_BYTES));
+    }
+
+    #[test]
+    fn what_a_child_said_before_its_first_job_stays_until_its_second() {
+        let mut shared = Shared { pid: 1, job: None, tail: VecDeque::new(), logged: None };
+        let job = Arc::new(crate::execute::sample_job());
+        shared.keep(Text::Whole(b"no such file"));
+        shared.begin(&job);
+        assert_eq!(shared.tail, ["no such file"]);
+        shared.begin(&job);
+        assert!(shared.tail.is_empty());
     }
 }

@@ -23,6 +23,10 @@ use tokio::time::{Instant, sleep_until, timeout};
 /// Bytes of a failing response's body that go into the error.
 const QUOTED: usize = 8 * 1024;
 
+/// A server that closed an idle connection did so before it could see the job, and that shows within a round trip. What breaks
+/// later broke over the job.
+const CLOSE_SEEN_WITHIN: Duration = Duration::from_secs(1);
+
 /// Runs a job.
 pub(super) async fn run(handler: &HttpHandler, job: &Arc<Job>, context: &Context) -> Report {
     let watch = match Watch::start(job, context, handler.settings.grace) {
@@ -114,6 +118,7 @@ impl Exchange<'_> {
         let limit = self.handler.settings.timeout;
         loop {
             let (mut connection, is_new) = self.connection().await?;
+            let sent = Instant::now();
             let response = self.during(limit, connection.send(request)).await?;
             let mut error = match response {
                 Ok(response) => {
@@ -122,6 +127,7 @@ impl Exchange<'_> {
                 }
                 Err(error) => error,
             };
+            let may_be_unread = !is_new && sent.elapsed() < CLOSE_SEEN_WITHIN && !error.error().is_parse();
             match error.take_message() {
                 // Whoever accepts a connection only to close it would be asked for ever.
                 Some(_) if is_new => {
@@ -130,6 +136,7 @@ impl Exchange<'_> {
                 }
                 // It was closed while it was idle: nothing of the job was sent.
                 Some(unsent) => request = unsent,
+                None if may_be_unread => return Ok(interrupted(error.error())),
                 None => return Ok(broken("before it answered", error.error())),
             }
         }
@@ -141,7 +148,9 @@ impl Exchange<'_> {
         let limit = Duration::from_secs(365 * 24 * 3600);
         let admitted = self.during(limit, handler.breaker.admit()).await?;
         let mut admission = admitted.ok_or(Ended::Unsent)?;
-        if let Some(kept) = handler.connector.kept().await {
+        // A job that was interrupted is given a connection of its own: that one can't have been closed while it was idle.
+        let may_share = self.job.interruptions == 0;
+        if may_share && let Some(kept) = handler.connector.kept().await {
             admission.works();
             return Ok((kept, false));
         }
@@ -270,6 +279,13 @@ impl Exchange<'_> {
             }
         }
     }
+}
+
+/// A connection that was kept from another job broke before the answer began. As a rule the server closed it while it was
+/// idle, just as the job was sent, and has read nothing of it; that can't be told from a server that read the job and died.
+fn interrupted(error: &hyper::Error) -> Report {
+    let message = format!("the handler closed an idle connection just as the job was sent: {error}");
+    Outcome::Interrupted { error: JobError::new(class::HANDLER_CRASHED, message) }.into()
 }
 
 fn broken(when: &str, error: &hyper::Error) -> Report {

@@ -39,6 +39,7 @@ use super::stopping::{Call, Watch, Why};
 use super::{Context, Handler, Job, JobError, Outcome, Report};
 use futures::FutureExt;
 use futures::future::{BoxFuture, ready};
+use gritstone_store::JobClass;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::{RawValue, to_raw_value};
@@ -127,6 +128,18 @@ impl Native {
     {
         self.routes.insert(class.into(), Arc::new(Typed { function, arguments: PhantomData }));
         self
+    }
+
+    /// The same for a class that is a type: its value is the arguments.
+    pub fn on_class<C, F, Fut, R, E>(self, function: F) -> Self
+    where
+        C: JobClass + DeserializeOwned + 'static,
+        F: Fn(C, JobContext) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<R, E>> + Send + 'static,
+        R: Serialize + 'static,
+        E: Into<Stop>,
+    {
+        self.on(C::CLASS, function)
     }
 
     /// Runs this around every job; what was given first is outermost. It sees the job before, the answer after, and may end

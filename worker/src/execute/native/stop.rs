@@ -51,7 +51,8 @@ impl Stop {
     /// The same with an exception class of your own choice, such as `Payments::Declined`. A release has none.
     pub fn named(mut self, exception_class: &str) -> Self {
         match &mut self.0 {
-            Kind::Error(error) | Kind::Said(Outcome::Retry { error, .. } | Outcome::Fail { error }) => {
+            Kind::Error(error)
+            | Kind::Said(Outcome::Retry { error, .. } | Outcome::Fail { error } | Outcome::Interrupted { error }) => {
                 *error = JobError::new(exception_class, error.message()).with_backtrace(error.backtrace().to_vec());
             }
             Kind::Said(Outcome::Done | Outcome::Release { .. }) => {}

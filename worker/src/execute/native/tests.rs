@@ -215,3 +215,21 @@ async fn a_job_tells_how_far_it_is() {
     native.run(Arc::new(sample_job()), context).await;
     assert_eq!(*kept.0.lock().unwrap(), ["7 lives", r#"{"half":true}"#, "hello"]);
 }
+
+#[derive(serde::Serialize, serde::Deserialize)]
+struct SendMail {
+    to: String,
+}
+
+impl JobClass for SendMail {
+    const CLASS: &'static str = "SendMail";
+}
+
+#[tokio::test]
+async fn a_class_that_is_a_type_comes_back_as_it_was_enqueued() {
+    let native = Native::new().on_class(|mail: SendMail, _: JobContext| async move { Ok::<_, Stop>(mail.to) });
+    let job = gritstone_store::NewJob::of(&SendMail { to: "ann".into() }).unwrap();
+    let report = run(&native, with(job.arguments.into())).await;
+    assert_eq!(report.result.unwrap().get(), r#""ann""#);
+    assert_eq!(native.classes().unwrap(), [SendMail::CLASS]);
+}

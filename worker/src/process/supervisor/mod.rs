@@ -15,7 +15,7 @@ use super::hooks::{HookError, Hooks, Life, Reporter};
 use super::identity;
 use super::link::{Link, in_time};
 use super::maintenance::{self, Duties};
-use super::registration::{Application, Registration, unlisted};
+use super::registration::{Application, Declared, Registration, unlisted};
 use super::stop::Stop;
 use super::worker::Worker;
 use crate::execute::Handler;
@@ -114,7 +114,7 @@ impl Supervisor {
             supervisor_id: None,
             metadata: serde_json::json!({}),
             max_interruptions: 0,
-            limits: Vec::new(),
+            declared: Declared::default(),
             reporter,
         };
         if !write_settings(&self.store, &self.config.settings, stop).await {

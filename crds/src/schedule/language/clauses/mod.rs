@@ -143,6 +143,10 @@ impl Reader<'_> {
                 }
                 self.times()
             }
+            Some(Word::And) if !self.said.weekdays_by_name.is_empty() => {
+                Err(ScheduleError::new(self.place(), "\"weekday\" and \"weekend\" can't be added to")
+                    .hint("name the days, as in \"every monday, tuesday and saturday\" or \"from monday to saturday\""))
+            }
             _ => self.expected("\"every\", \"at\", \"on\", \"from\" or a time zone"),
         }
     }
