@@ -19,6 +19,8 @@ pub enum KeyPart {
     Constant(String),
     /// The way to a value, from the list of arguments.
     Argument(Vec<KeyStep>),
+    /// What a newer program may mean something by. Jobs of the class are refused: unlimited they would be worse off.
+    Unknown(Value),
 }
 
 /// A step on the way to a value.
@@ -49,13 +51,20 @@ impl LimitKey {
     /// it, so that both sides count together.
     ///
     /// # Errors
-    /// When an argument is a list or an object; why. The job has a mistake, or the limit was meant for another class.
+    /// When an argument is a list or an object; why. The job has a mistake, or the limit was meant for another class. Also when the key has a
+    /// part that this program doesn't know.
     pub(crate) fn of(&self, arguments: &[Value]) -> Result<Option<String>, String> {
         let mut key = Vec::with_capacity(self.0.len());
         for part in &self.0 {
             let text = match part {
                 KeyPart::Constant(text) => Some(text.clone()),
                 KeyPart::Argument(steps) => self.scalar(find(arguments, steps))?,
+                KeyPart::Unknown(part) => {
+                    return Err(format!(
+                        "the key of its class's limit has a part that this program can't read, {part}: use a newer gritstone, or \
+                         declare the class again"
+                    ));
+                }
             };
             let Some(text) = text else { return Ok(None) };
             key.push(text);
@@ -104,6 +113,7 @@ impl fmt::Display for LimitKey {
             }
             match part {
                 KeyPart::Constant(text) => write!(f, "'{text}'")?,
+                KeyPart::Unknown(part) => write!(f, "{part}?")?,
                 KeyPart::Argument(steps) => {
                     f.write_str("args")?;
                     for step in steps {
@@ -167,6 +177,15 @@ mod tests {
         let error = |arguments| of(json!([[0]]), arguments).unwrap_err();
         assert!(error(json!([[1]])).contains("args[0], is a list in this job"));
         assert!(error(json!([{"id": 1}])).contains("is an object in this job"));
+    }
+
+    #[test]
+    fn what_a_newer_program_wrote_makes_no_key() {
+        for parts in [json!([{"lower": [0]}]), json!([[0], [{"any": 1}]]), json!([7])] {
+            let read = key(parts.clone());
+            assert!(read.of(&[json!(1)]).unwrap_err().contains("use a newer gritstone"));
+            assert_eq!(serde_json::to_value(&read).unwrap(), parts, "it is kept as it was");
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@
 
 use super::prepare::Classes;
 use crate::error::Error;
-use crate::job::{ClassDefaults, ClassLimit, LimitKey};
+use crate::job::{ClassDefaults, ClassLimit, KeyPart, LimitKey};
 use crate::session::{Session, transaction};
 use crate::sql::{Row, Value, values};
 use crate::store::Store;
@@ -194,7 +194,7 @@ fn read(row: &Row) -> Result<DeclaredClass, Error> {
     let class = row.text(0)?;
     let limit = match row.opt_text(5)? {
         None => None,
-        Some(group) => Some(ClassLimit { group, key: key_of(row.opt_text(6)?.as_deref(), &class)? }),
+        Some(group) => Some(ClassLimit { group, key: row.opt_text(6)?.map(key_of) }),
     };
     let defaults = ClassDefaults {
         class,
@@ -206,10 +206,7 @@ fn read(row: &Row) -> Result<DeclaredClass, Error> {
     Ok(DeclaredClass { defaults, declared_by: row.text(1)?, updated_at: row.time(7)? })
 }
 
-/// A key that can't be read is an error: jobs that go unlimited would be worse than jobs that are refused.
-fn key_of(stored: Option<&str>, class: &str) -> Result<Option<LimitKey>, Error> {
-    let Some(stored) = stored else { return Ok(None) };
-    serde_json::from_str(stored).map(Some).map_err(|error| {
-        Error::Refused(format!("the limit's key of class {class} in gritstone_class_defaults can't be read: {error}"))
-    })
+/// A text that is no key stands for a part that nobody can read: the jobs of this class are refused, and no others.
+fn key_of(stored: String) -> LimitKey {
+    serde_json::from_str(&stored).unwrap_or_else(|_| LimitKey::new(vec![KeyPart::Unknown(stored.into())]))
 }

@@ -2,8 +2,8 @@
 
 use crate::support::{Db, claim_any, conformance, job, start};
 use gritstone_store::{
-    BatchCallbacks, ClassDefaults, JobState, Limit, LimitKey, MissedRuns, NewBatch, NewJob, NewTask, Placed,
-    TaskSchedule, UseLimit,
+    BatchCallbacks, ClassDefaults, Limit, LimitKey, MissedRuns, NewBatch, NewJob, NewTask, Placed, TaskSchedule,
+    UseLimit,
 };
 use serde_json::json;
 use std::time::Duration;
@@ -19,7 +19,7 @@ conformance!(
     many_may_declare_at_once,
     what_is_forgotten_holds_no_more,
     others_see_a_change_after_a_moment,
-    a_key_that_can_not_be_read_refuses_the_job,
+    a_key_that_can_not_be_read_refuses_the_jobs_of_its_class,
 );
 
 const CREW: &str = "shop/crew";
@@ -181,10 +181,17 @@ async fn others_see_a_change_after_a_moment(db: Db) {
     .await;
 }
 
-async fn a_key_that_can_not_be_read_refuses_the_job(db: Db) {
-    declare(&db, &[accounts()]).await;
-    db.run("update gritstone_class_defaults set limit_key = 'args[0]'").await;
-    let error = db.other_store().enqueue(&[job()]).await.unwrap_err().to_string();
-    assert!(error.contains("the limit's key of class Sync"), "{error}");
-    assert_eq!(db.state(1).await.map(|state| state == JobState::Ready), None);
+async fn a_key_that_can_not_be_read_refuses_the_jobs_of_its_class(db: Db) {
+    declare(&db, &[accounts(), mail()]).await;
+    let sync = || NewJob::new("Sync", vec![json!(7)]);
+    for stored in ["args[0]", "[{\"lower\": [0]}]"] {
+        db.run(&format!("update gritstone_class_defaults set limit_key = '{stored}' where class_name = 'Sync'")).await;
+        let store = db.other_store();
+        let error = store.enqueue(&[sync()]).await.unwrap_err().to_string();
+        assert!(error.contains("a part that this program can't read"), "{error}");
+        assert_eq!(store.enqueue(&[job(), NewJob::new("Mail", vec![])]).await.unwrap().len(), 2);
+    }
+    declare(&db, &[accounts(), mail()]).await;
+    db.store.enqueue(&[sync()]).await.unwrap();
+    assert_eq!(db.count("jobs").await, 5);
 }
