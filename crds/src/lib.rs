@@ -16,6 +16,8 @@ pub mod manifest;
 mod nearest;
 mod path;
 pub mod schedule;
+#[cfg(feature = "kube")]
+pub mod schema;
 pub mod solid_queue;
 pub mod text;
 

@@ -1,5 +1,22 @@
-//! The operator of Gritstone.
+//! The operator: what manifests ask for, kept true on Kubernetes.
 //!
-//! [`autoscale`] decides how many workers there should be: pure, so far beside nothing else.
+//! A folder for each kind, each with the same five steps: `observe` reads what there is (client), `validate` says what is wrong with
+//! what is asked for (pure, the same function as everywhere), `build` makes objects of it (pure, can't fail), `apply` writes those
+//! that differ (client, server-side apply), `status` says how it went (pure) and is written when it changed.
+//!
+//! [`autoscale`] decides how many workers there should be; nothing asks it yet. `conditions` and `events` tell people, `backoff` waits after an error, [`run`] runs it all until it is told to stop.
 
+mod apply;
 pub mod autoscale;
+mod backoff;
+mod conditions;
+mod context;
+mod events;
+mod queue_worker;
+mod run;
+
+pub use context::Settings;
+pub use run::run;
+
+/// The field manager of everything but the number of workers of a scaled QueueWorker.
+pub const FIELD_MANAGER: &str = "gritstone-operator";

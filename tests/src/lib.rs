@@ -10,6 +10,7 @@
 //! # }
 //! ```
 
+pub mod cluster;
 pub mod jobs;
 pub mod rig;
 pub mod servers;

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+#[cfg(feature = "kube")]
+use super::CronScheduleStatus;
 use super::recurring_task::{check_description, check_time_zone, utc};
 use super::schedule::check_text;
 use super::{Interval, JobTemplate, MissedRuns};
@@ -10,28 +12,56 @@ use crate::path::Path;
 
 /// A compiled schedule: exactly one of `cron` and `interval`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(
+    feature = "kube",
+    derive(kube::CustomResource, schemars::JsonSchema),
+    kube(
+        group = "gritstone.dev",
+        version = "v1alpha1",
+        kind = "CronSchedule",
+        plural = "cronschedules",
+        shortname = "cs",
+        category = "gritstone",
+        namespaced,
+        derive = "PartialEq",
+        doc = "The compiled form of a RecurringTask. Written by the operator alone.",
+        status = "CronScheduleStatus",
+        printcolumn(name = "Cron", type_ = "string", json_path = ".spec.cron"),
+        printcolumn(name = "Every", type_ = "string", json_path = ".spec.interval.every"),
+        printcolumn(name = "Time zone", type_ = "string", json_path = ".spec.timeZone"),
+        printcolumn(name = "Next run", type_ = "date", json_path = ".status.nextRunTime"),
+        printcolumn(name = "Last run", type_ = "date", json_path = ".status.lastRunTime"),
+        printcolumn(name = "Outcome", type_ = "string", json_path = ".status.lastRunOutcome"),
+        printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    ),
+    schemars(transform = crate::schema::cron_schedule)
+)]
 #[serde(rename_all = "camelCase")]
 pub struct CronScheduleSpec {
     /// The task's name in the database. Required.
+    #[cfg_attr(feature = "kube", schemars(transform = crate::schema::name()))]
     pub key: String,
     /// When, as cron, seconds possible.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "kube", schemars(length(min = 1, max = 255)))]
     pub cron: Option<String>,
     /// When, as every so long.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub interval: Option<Interval>,
     /// In which time zone the cron is meant, by its IANA name. Default `UTC`.
     #[serde(default = "utc")]
+    #[cfg_attr(feature = "kube", schemars(length(min = 1, max = 64)))]
     pub time_zone: String,
     /// What to enqueue; a command has become a job of class `Command`. Required.
     pub job: JobTemplate,
-    /// See [`RecurringTaskSpec::description`](super::RecurringTaskSpec::description).
+    /// For people: what it is for, at most 1000 characters. Default nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "kube", schemars(length(max = 1000)))]
     pub description: Option<String>,
-    /// See [`RecurringTaskSpec::missed_runs`](super::RecurringTaskSpec::missed_runs).
+    /// What to do about runs that fell into a time when no scheduler was running.
     #[serde(default)]
     pub missed_runs: MissedRuns,
-    /// See [`RecurringTaskSpec::suspend`](super::RecurringTaskSpec::suspend).
+    /// Whether it rests; runs that fall into such a time are not missed runs. Default false.
     #[serde(default)]
     pub suspend: bool,
 }

@@ -7,6 +7,7 @@ use crate::path::Path;
 
 /// Where the address of the queue's database is kept.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "kube", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Database {
     /// The Secret that holds it, in the manifest's namespace. Required.
@@ -15,12 +16,15 @@ pub struct Database {
 
 /// A key of a Secret.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "kube", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct SecretKeyRef {
     /// The Secret's name. Required.
+    #[cfg_attr(feature = "kube", schemars(transform = crate::schema::secret_name()))]
     pub name: String,
     /// The key in it whose value is a URL (`postgres://`, `mysql://`). Default `uri`, which is what CloudNativePG writes.
     #[serde(default = "uri")]
+    #[cfg_attr(feature = "kube", schemars(transform = crate::schema::secret_key()))]
     pub key: String,
 }
 

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+#[cfg(feature = "kube")]
+use super::DispatcherStatus;
 use super::{Database, ProcessHooks};
 use crate::check::{Violation, Violations};
 use crate::path::Path;
@@ -9,16 +11,39 @@ use crate::text::Duration;
 
 /// What dispatchers do. Defaults are Solid Queue's where it has the same setting, except for `processes`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(
+    feature = "kube",
+    derive(kube::CustomResource, schemars::JsonSchema),
+    kube(
+        group = "gritstone.dev",
+        version = "v1alpha1",
+        kind = "Dispatcher",
+        plural = "dispatchers",
+        shortname = "dsp",
+        category = "gritstone",
+        namespaced,
+        derive = "PartialEq",
+        doc = "Dispatchers of a queue database: they make due jobs ready, keep it in order, and run the scheduler of recurring tasks.",
+        status = "DispatcherStatus",
+        printcolumn(name = "Replicas", type_ = "integer", json_path = ".status.replicas"),
+        printcolumn(name = "Running", type_ = "integer", json_path = ".status.readyReplicas"),
+        printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status"),
+        printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    )
+)]
 #[serde(rename_all = "camelCase", default)]
 pub struct DispatcherSpec {
     /// The queue's database. Needed on Kubernetes; elsewhere it comes from the command line or `DATABASE_URL`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub database: Option<Database>,
     /// How many dispatchers, 0 to 100; several share the work. Default 1.
+    #[cfg_attr(feature = "kube", schemars(range(min = 0, max = 100)))]
     pub replicas: i32,
     /// How long to wait after a look that found nothing due, 1ms to 1h. Default 1s.
+    #[cfg_attr(feature = "kube", schemars(transform = crate::schema::duration("1ms", "1h")))]
     pub polling_interval: Duration,
     /// How many due jobs are made ready at once, 1 to 10,000. Default 500.
+    #[cfg_attr(feature = "kube", schemars(range(min = 1, max = 10000)))]
     pub batch_size: i32,
     /// The sweep of concurrency limits.
     pub concurrency_maintenance: ConcurrencyMaintenance,
@@ -37,16 +62,19 @@ pub struct DispatcherSpec {
 
 /// The sweep that frees blocked jobs whose wake-up was lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "kube", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct ConcurrencyMaintenance {
     /// Whether it runs. Default true.
     pub enabled: bool,
     /// How often, 1s to 1d. Default 10m.
+    #[cfg_attr(feature = "kube", schemars(transform = crate::schema::duration("1s", "1d")))]
     pub interval: Duration,
 }
 
 /// The scheduler of recurring tasks.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "kube", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct Scheduler {
     /// Whether it runs. Default true.
@@ -61,14 +89,17 @@ pub struct Scheduler {
 
 /// What becomes of finished jobs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "kube", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct FinishedJobs {
     /// Whether they are kept at all; false deletes each as it finishes. Default true.
     pub preserve: bool,
     /// How long they are kept, 1s to 3650d. Default 1d.
+    #[cfg_attr(feature = "kube", schemars(transform = crate::schema::duration("1s", "3650d")))]
     pub clear_after: Duration,
     /// How many are kept at most, the latest ones, 0 or more. Default no such limit.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "kube", schemars(range(min = 0)))]
     pub keep_at_most: Option<i64>,
 }
 
@@ -77,11 +108,14 @@ pub struct FinishedJobs {
 /// Solid Queue has 60s and 5m. Ours are shorter, so that a Rails process on the same tables, which goes by its own five minutes,
 /// is never the first to call one of our workers dead.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "kube", derive(schemars::JsonSchema), schemars(transform = crate::schema::processes))]
 #[serde(rename_all = "camelCase", default)]
 pub struct Processes {
     /// How often each process says that it is alive, 1s to 100s. Default 15s.
+    #[cfg_attr(feature = "kube", schemars(transform = crate::schema::duration("1s", "100s")))]
     pub heartbeat_interval: Duration,
     /// How long it may stay silent before its jobs go to others: at least three heartbeats, up to 5m. Default 2m.
+    #[cfg_attr(feature = "kube", schemars(transform = crate::schema::duration("3s", "5m")))]
     pub alive_threshold: Duration,
 }
 

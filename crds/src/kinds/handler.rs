@@ -10,6 +10,7 @@ use super::http_handler::HttpHandler;
 
 /// Exactly one of the three.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "kube", derive(schemars::JsonSchema), schemars(transform = crate::schema::handler))]
 #[serde(rename_all = "camelCase", default)]
 pub struct Handler {
     /// Jobs are posted to a server.
@@ -36,9 +37,11 @@ pub enum HandlerKind<'a> {
 
 /// Children that take one job after another, as JSON lines.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "kube", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ProcessHandler {
     /// The program and its arguments, a word each. Required.
+    #[cfg_attr(feature = "kube", schemars(transform = crate::schema::words()))]
     pub command: Vec<String>,
     /// When to replace a child by a fresh one, between two jobs. Default never.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -47,10 +50,12 @@ pub struct ProcessHandler {
 
 /// Replace a child after whichever comes first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "kube", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct RecycleAfter {
     /// So many jobs, 1 to 1,000,000,000. Default no such limit.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "kube", schemars(range(min = 1, max = 1000000000)))]
     pub jobs: Option<i32>,
     /// So much resident memory, at least 1Mi. Default no such limit.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -59,9 +64,11 @@ pub struct RecycleAfter {
 
 /// A child for each job, which reads it from stdin.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "kube", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct CommandHandler {
     /// The program and its arguments, a word each. Required.
+    #[cfg_attr(feature = "kube", schemars(transform = crate::schema::words()))]
     pub command: Vec<String>,
 }
 

@@ -11,27 +11,33 @@ use crate::text::Duration;
 
 /// A server that is posted each job.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "kube", derive(schemars::JsonSchema), schemars(transform = crate::schema::http_handler))]
 #[serde(rename_all = "camelCase")]
 pub struct HttpHandler {
     /// Where to post: `http://`, `https://`, or `http+unix://` with the socket's path in the host's place, its slashes written
     /// as `%2F` (`http+unix://%2Frun%2Fjobs.sock/jobs`). In a pod usually 127.0.0.1 and the port of the container `handler`.
     /// Required.
+    #[cfg_attr(feature = "kube", schemars(transform = crate::schema::handler_url()))]
     pub url: String,
     /// The path that answers 2xx when the server can take jobs; nothing is claimed until then. Default none: that the port
     /// accepts connections is enough.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "kube", schemars(transform = crate::schema::path()))]
     pub health_path: Option<String>,
     /// How long the server may be silent: until it responds, and then between the lines of its response. A longer job answers
     /// 202 and calls back. 1ms to 1d, default 5m.
     #[serde(default = "HttpHandler::default_timeout")]
+    #[cfg_attr(feature = "kube", schemars(transform = crate::schema::duration("1ms", "1d")))]
     pub timeout: Duration,
     /// How long a job that was answered with 202 may be silent: a heartbeat, progress or log line is a sign of life. After that
     /// it counts as lost. 1ms to 7d, default 5m.
     #[serde(default = "HttpHandler::default_timeout")]
+    #[cfg_attr(feature = "kube", schemars(transform = crate::schema::duration("1ms", "7d")))]
     pub heartbeat_timeout: Duration,
     /// A file with the certificates (PEM) of the authorities that the server's certificate is checked against, for `https`.
     /// Default those that the system trusts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "kube", schemars(transform = crate::schema::matches(r"\S", 4096, "must not be empty: name a file, or leave it out")))]
     pub ca_file: Option<String>,
     /// Where jobs that were answered with 202 report. Default this host alone, any free port.
     #[serde(default, skip_serializing_if = "HttpCallback::is_default")]
@@ -40,14 +46,17 @@ pub struct HttpHandler {
 
 /// Where the worker hears of jobs that were answered with 202.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "kube", derive(schemars::JsonSchema), schemars(transform = crate::schema::http_callback))]
 #[serde(rename_all = "camelCase")]
 pub struct HttpCallback {
     /// The address and port to listen on; port 0 is any that is free. Default 127.0.0.1:0.
     #[serde(default = "HttpCallback::default_listen")]
+    #[cfg_attr(feature = "kube", schemars(schema_with = "crate::schema::listen_address"))]
     pub listen: SocketAddr,
     /// How the server reaches that: `http://10.1.2.3:7433`. Needed when `listen` is every address (0.0.0.0, `[::]`), or something
     /// stands between. Default `http://` and the address listened on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "kube", schemars(transform = crate::schema::callback_url()))]
     pub url: Option<String>,
 }
 

@@ -11,12 +11,16 @@ use super::retry::MAX_ATTEMPTS;
 
 /// What to enqueue.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "kube", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct JobTemplate {
     /// The class, by which a handler knows what to do. Required.
+    #[cfg_attr(feature = "kube", schemars(transform = crate::schema::name()))]
     pub class: String,
     /// The arguments, plain JSON, at most 100. Default none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "kube", schemars(length(max = 100)))]
+    #[cfg_attr(feature = "kube", schemars(transform = crate::schema::items_of_any_json))]
     pub args: Vec<Value>,
     /// The queue. Default the class's, else `default`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -28,9 +32,11 @@ pub struct JobTemplate {
 
 /// What jobs of a class have unless whoever enqueues them says otherwise.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "kube", derive(schemars::JsonSchema), schemars(transform = crate::schema::class_default))]
 #[serde(rename_all = "camelCase")]
 pub struct ClassDefault {
     /// The class. Required; one entry per class.
+    #[cfg_attr(feature = "kube", schemars(transform = crate::schema::name()))]
     pub class: String,
     /// Its queue. Default `default`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -40,21 +46,25 @@ pub struct ClassDefault {
     pub priority: Option<i32>,
     /// The total of runs of its jobs, 1 to 1000, written with each of them. Default what the worker says that runs them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "kube", schemars(range(min = 1, max = 1000)))]
     pub attempts: Option<i32>,
 }
 
 /// What to do about runs that fell into a time when no scheduler was running.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "kube", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct MissedRuns {
     /// Which of them are made up for. Default `Skip`, as in Solid Queue.
     pub policy: MissedRunsPolicy,
     /// With `All`, how many at most, the latest ones; 1 to 1000. Default 10.
+    #[cfg_attr(feature = "kube", schemars(range(min = 1, max = 1000)))]
     pub limit: i32,
 }
 
 /// Which missed runs are made up for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "kube", derive(schemars::JsonSchema))]
 pub enum MissedRunsPolicy {
     /// None.
     #[default]

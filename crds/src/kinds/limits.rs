@@ -10,9 +10,11 @@ use crate::text::{Duration, KeyExpression};
 
 /// At most `to` jobs with one key run at once, anywhere. Solid Queue's `limits_concurrency`, for classes it can't ask.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "kube", derive(schemars::JsonSchema), schemars(transform = crate::schema::concurrency_limit))]
 #[serde(rename_all = "camelCase")]
 pub struct ConcurrencyLimit {
     /// The class of the jobs that are limited. Required; one limit per class.
+    #[cfg_attr(feature = "kube", schemars(transform = crate::schema::name()))]
     pub class: String,
     /// What tells jobs of the class apart, such as `args[0]`; jobs with the same one count together. Default nothing: the whole
     /// class is one. See [`KeyExpression`].
@@ -21,13 +23,16 @@ pub struct ConcurrencyLimit {
     /// The name in front of the key; classes with the same one count together, and must have the same limit. No `/`, which is
     /// where the key begins. Default the class.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "kube", schemars(transform = crate::schema::name()))]
     pub group: Option<String>,
     /// How many at once, 1 to 1,000,000. Default 1.
     #[serde(default = "ConcurrencyLimit::one")]
+    #[cfg_attr(feature = "kube", schemars(range(min = 1, max = 1000000)))]
     pub to: i32,
     /// How long a job that waits for its turn may wait before it is looked at again though nobody signalled, 1s to 365d. Default 3m
     /// (Solid Queue's `default_concurrency_control_period`).
     #[serde(default = "ConcurrencyLimit::default_duration")]
+    #[cfg_attr(feature = "kube", schemars(transform = crate::schema::duration("1s", "365d")))]
     pub duration: Duration,
     /// What happens to a job that is one too many. Default `Block`.
     #[serde(default)]
@@ -36,6 +41,7 @@ pub struct ConcurrencyLimit {
 
 /// What happens to a job that is one too many.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "kube", derive(schemars::JsonSchema))]
 pub enum OnConflict {
     /// It waits for its turn.
     #[default]

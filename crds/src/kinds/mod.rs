@@ -3,8 +3,12 @@
 //! Plain serde types: `camelCase` as in Kubernetes, signed numbers (unsigned ones have no format in a schema), defaults by
 //! `Default`, what has no default an `Option`. They do not refuse unknown fields by themselves, since an operator must be able to
 //! read objects that a newer version has stored; [`crate::read_manifests`] refuses them for the people who write files.
+//! With the feature `kube` they know their schema, and each spec is an object of Kubernetes': [`QueueWorkerSpec`] is that of a
+//! `QueueWorker`.
 //!
 //! Each spec has `validate()`, which says what is wrong beyond the types, in the words of [`crate::Violation`].
+
+#![allow(clippy::duplicated_attributes, reason = "two columns that kubectl prints may have the same type")]
 
 mod autoscaling;
 mod cron_schedule;
@@ -19,6 +23,7 @@ mod queue_worker;
 mod recurring_task;
 mod retry;
 mod schedule;
+mod status;
 
 use std::fmt;
 
@@ -37,6 +42,14 @@ pub use queue_worker::{DeadWorkerPolicy, QueueOrder, QueueWorkerSpec};
 pub use recurring_task::{RecurringTaskSpec, TaskRun};
 pub use retry::{Backoff, BackoffOverride, Retry, RetryOverride, RetryPolicy};
 pub use schedule::{Interval, Schedule};
+pub use status::{
+    Condition, ConditionStatus, CronScheduleStatus, DispatcherStatus, LastScaling, QueueWorkerStatus,
+    RecurringTaskStatus, RunOutcome,
+};
+#[cfg(feature = "kube")]
+pub use {
+    cron_schedule::CronSchedule, dispatcher::Dispatcher, queue_worker::QueueWorker, recurring_task::RecurringTask,
+};
 
 use crate::check::Violation;
 

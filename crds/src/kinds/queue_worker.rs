@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+#[cfg(feature = "kube")]
+use super::QueueWorkerStatus;
 use super::{Autoscaling, ClassDefault, ConcurrencyLimit, Database, Handler, HandlerKind, Hooks, Retry, RetryPolicy};
 use crate::check::{Violation, Violations};
 use crate::path::Path;
@@ -10,6 +12,34 @@ use crate::text::{Duration, QueueSelectors};
 
 /// What workers do, and how many there are. Defaults are Solid Queue's where it has the same setting.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(
+    feature = "kube",
+    derive(kube::CustomResource, schemars::JsonSchema),
+    kube(
+        group = "gritstone.dev",
+        version = "v1alpha1",
+        kind = "QueueWorker",
+        plural = "queueworkers",
+        shortname = "qw",
+        category = "gritstone",
+        namespaced,
+        derive = "PartialEq",
+        doc = "Workers that claim jobs from a queue database and hand them to a handler.",
+        status = "QueueWorkerStatus",
+        scale(
+            spec_replicas_path = ".spec.replicas",
+            status_replicas_path = ".status.replicas",
+            label_selector_path = ".status.selector"
+        ),
+        printcolumn(name = "Queues", type_ = "string", json_path = ".spec.queues"),
+        printcolumn(name = "Replicas", type_ = "integer", json_path = ".status.replicas"),
+        printcolumn(name = "Running", type_ = "integer", json_path = ".status.readyReplicas"),
+        printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status"),
+        printcolumn(name = "Last scaling", type_ = "string", json_path = ".status.lastScaling.reason", priority = 1),
+        printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    ),
+    schemars(transform = crate::schema::queue_worker)
+)]
 #[serde(rename_all = "camelCase", default)]
 pub struct QueueWorkerSpec {
     /// The queue's database. Needed on Kubernetes; elsewhere it comes from the command line or `DATABASE_URL`.
@@ -21,10 +51,13 @@ pub struct QueueWorkerSpec {
     pub queue_order: QueueOrder,
     /// Claim only jobs of these classes, 1 to 500. Default every class.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "kube", schemars(transform = crate::schema::set_of_names(500)))]
     pub classes: Option<Vec<String>>,
     /// How many jobs a worker runs at once, 1 to 1000. Default 3.
+    #[cfg_attr(feature = "kube", schemars(range(min = 1, max = 1000)))]
     pub threads: i32,
     /// How long an idle worker waits before it looks again, 1ms to 1h. Default 100ms. On PostgreSQL it is woken earlier.
+    #[cfg_attr(feature = "kube", schemars(transform = crate::schema::duration("1ms", "1h")))]
     pub polling_interval: Duration,
     /// Whether claims use `SKIP LOCKED`; false is for databases without it. Default true.
     pub skip_locked: bool,
@@ -39,38 +72,47 @@ pub struct QueueWorkerSpec {
     pub retry: Retry,
     /// How long a job may run before it is ended and counted as a run that asks for a retry, 1ms to 30d. Default for ever.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "kube", schemars(transform = crate::schema::duration("1ms", "30d")))]
     pub job_timeout: Option<Duration>,
     /// What becomes of the jobs of a worker that died. Default `Retry`; Solid Queue does `Fail`.
     pub dead_worker_policy: DeadWorkerPolicy,
     /// How many jobs are claimed beyond those that are running, 0 to 1000. Default as many as will start within 20 ms, judging by
     /// what jobs took lately, 500 at most: none where jobs are long.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "kube", schemars(range(min = 0, max = 1000)))]
     pub prefetch: Option<i32>,
     /// How many jobs may run at once, by class and key; at most 200. Default no limits.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "kube", schemars(transform = crate::schema::unique_by("class", 200)))]
+    #[cfg_attr(feature = "kube", schemars(transform = crate::schema::concurrency_limits))]
     pub concurrency_limits: Vec<ConcurrencyLimit>,
     /// The queue, priority and attempts of classes, for whoever enqueues without saying; at most 500. Default none.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "kube", schemars(transform = crate::schema::unique_by("class", 500)))]
     pub class_defaults: Vec<ClassDefault>,
     /// Programs to run at points of a worker's life. Default none.
     #[serde(skip_serializing_if = "Hooks::is_empty")]
     pub hooks: Hooks,
     /// How many workers, 0 to 10,000. Default 1. Ignored while `autoscaling` is set.
+    #[cfg_attr(feature = "kube", schemars(range(min = 0, max = 10000)))]
     pub replicas: i32,
     /// Let the operator choose how many. Default not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub autoscaling: Option<Autoscaling>,
     /// How long a stopping worker may finish its jobs before they are given back, up to 1d; a pod's termination grace follows
     /// from it. Default 5s (Solid Queue's `shutdown_timeout`).
+    #[cfg_attr(feature = "kube", schemars(transform = crate::schema::duration("0s", "1d")))]
     pub drain_timeout: Duration,
     /// A PodTemplateSpec that is merged into the worker's; the container `handler` is the user's own. Default none. Kept as it was
     /// written: Kubernetes has the types.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "kube", schemars(transform = crate::schema::preserve))]
     pub template: Option<Map<String, Value>>,
 }
 
 /// In which order a worker asks its queues.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "kube", derive(schemars::JsonSchema))]
 pub enum QueueOrder {
     /// As they are listed: the first is emptied first.
     #[default]
@@ -83,6 +125,7 @@ pub enum QueueOrder {
 
 /// What becomes of jobs whose worker died while they ran.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "kube", derive(schemars::JsonSchema))]
 pub enum DeadWorkerPolicy {
     /// They run again, until they have been interrupted three times.
     #[default]

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+#[cfg(feature = "kube")]
+use super::RecurringTaskStatus;
 use super::{Database, JobTemplate, MissedRuns, Schedule};
 use crate::check::{Violation, Violations};
 use crate::manifest::Metadata;
@@ -9,6 +11,30 @@ use crate::path::Path;
 
 /// What to enqueue, and when.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(
+    feature = "kube",
+    derive(kube::CustomResource, schemars::JsonSchema),
+    kube(
+        group = "gritstone.dev",
+        version = "v1alpha1",
+        kind = "RecurringTask",
+        plural = "recurringtasks",
+        shortname = "rt",
+        category = "gritstone",
+        namespaced,
+        derive = "PartialEq",
+        doc = "A job that is enqueued by the clock.",
+        status = "RecurringTaskStatus",
+        printcolumn(name = "Schedule", type_ = "string", json_path = ".spec.schedule"),
+        printcolumn(name = "Suspend", type_ = "boolean", json_path = ".spec.suspend"),
+        printcolumn(name = "Next run", type_ = "date", json_path = ".status.nextRunTime"),
+        printcolumn(name = "Last run", type_ = "date", json_path = ".status.lastRunTime"),
+        printcolumn(name = "Outcome", type_ = "string", json_path = ".status.lastRunOutcome"),
+        printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status"),
+        printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    ),
+    schemars(transform = crate::schema::recurring_task)
+)]
 #[serde(rename_all = "camelCase")]
 pub struct RecurringTaskSpec {
     /// The queue's database. Needed on Kubernetes; elsewhere it comes from the command line or `DATABASE_URL`.
@@ -17,20 +43,25 @@ pub struct RecurringTaskSpec {
     /// The task's name in the database, of which there can be one; at most 255 characters. Default
     /// `<cluster>/<namespace>/<name>`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "kube", schemars(transform = crate::schema::name()))]
     pub key: Option<String>,
     /// When. Required.
+    #[cfg_attr(feature = "kube", schemars(schema_with = "crate::schema::text_or_interval"))]
     pub schedule: Schedule,
     /// In which time zone, by its IANA name. Default `UTC`.
     #[serde(default = "utc")]
+    #[cfg_attr(feature = "kube", schemars(length(min = 1, max = 64)))]
     pub time_zone: String,
     /// What to enqueue. This or `command`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub job: Option<JobTemplate>,
     /// A line for the shell, at most 2048 characters: a job of class `Command` in the queue `gritstone_commands`. This or `job`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "kube", schemars(transform = crate::schema::matches(r"\S", 2048, "must not be empty: say what the shell should run")))]
     pub command: Option<String>,
     /// For people: what it is for, at most 1000 characters. Default nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "kube", schemars(length(max = 1000)))]
     pub description: Option<String>,
     /// What to do about runs that fell into a time when no scheduler was running.
     #[serde(default)]

@@ -10,53 +10,66 @@ use crate::text::Duration;
 
 /// How often a job is run, and how long it waits between runs. By default once: as in Solid Queue, nothing is retried by itself.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "kube", derive(schemars::JsonSchema), schemars(transform = crate::schema::retry))]
 #[serde(rename_all = "camelCase", default)]
 pub struct Retry {
     /// The total of runs, the first included; 1 to 1000. A job whose handler still asks for a retry after them has failed. Default 1.
+    #[cfg_attr(feature = "kube", schemars(range(min = 1, max = 1000)))]
     pub attempts: i32,
     /// How long to wait before the next run.
     pub backoff: Backoff,
     /// What is different for jobs of these classes. Default nothing; at most 500.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[cfg_attr(feature = "kube", schemars(extend("maxProperties" = 500)))]
     pub classes: BTreeMap<String, RetryOverride>,
 }
 
 /// Waits that grow: `initial`, then `factor` times the one before, never above `max`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "kube", derive(schemars::JsonSchema), schemars(transform = crate::schema::backoff))]
 #[serde(rename_all = "camelCase", default)]
 pub struct Backoff {
     /// The wait after the first run, up to 30d. Default 5s.
+    #[cfg_attr(feature = "kube", schemars(transform = crate::schema::duration("0s", "30d")))]
     pub initial: Duration,
     /// By what each further wait is multiplied; 1 to 100. Default 2.
+    #[cfg_attr(feature = "kube", schemars(range(min = 1.0, max = 100.0)))]
     pub factor: f64,
     /// The longest wait, at least `initial`, up to 30d. Default 1h.
+    #[cfg_attr(feature = "kube", schemars(transform = crate::schema::duration("0s", "30d")))]
     pub max: Duration,
 }
 
 /// The parts of [`Retry`] that are different for a class.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "kube", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct RetryOverride {
-    /// See [`Retry::attempts`].
+    /// The total of runs, 1 to 1000. Default that of all classes.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "kube", schemars(range(min = 1, max = 1000)))]
     pub attempts: Option<i32>,
-    /// See [`Retry::backoff`].
+    /// How long to wait before the next run. Default that of all classes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub backoff: Option<BackoffOverride>,
 }
 
 /// The parts of [`Backoff`] that are different for a class.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "kube", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct BackoffOverride {
-    /// See [`Backoff::initial`].
+    /// The wait after the first run, up to 30d. Default that of all classes.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "kube", schemars(transform = crate::schema::duration("0s", "30d")))]
     pub initial: Option<Duration>,
-    /// See [`Backoff::factor`].
+    /// By what each further wait is multiplied; 1 to 100. Default that of all classes.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "kube", schemars(range(min = 1.0, max = 100.0)))]
     pub factor: Option<f64>,
-    /// See [`Backoff::max`].
+    /// The longest wait, at least `initial`, up to 30d. Default that of all classes.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "kube", schemars(transform = crate::schema::duration("0s", "30d")))]
     pub max: Option<Duration>,
 }
 

@@ -22,12 +22,15 @@ pub enum Schedule {
 
 /// Every so long, counted from 1970-01-01T00:00:00Z plus `offset`, so that all schedulers agree on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "kube", derive(schemars::JsonSchema), schemars(transform = crate::schema::interval))]
 #[serde(rename_all = "camelCase")]
 pub struct Interval {
     /// The time from one run to the next, 1s to 365d. Required.
+    #[cfg_attr(feature = "kube", schemars(transform = crate::schema::duration("1s", "365d")))]
     pub every: Duration,
     /// How much later than the whole multiples, less than `every`. Default 0s.
     #[serde(default)]
+    #[cfg_attr(feature = "kube", schemars(transform = crate::schema::duration("0s", "365d")))]
     pub offset: Duration,
 }
 

@@ -14,7 +14,7 @@ const UNPRIVILEGED: &str = "nobody";
 
 /// Who servers run as: ourselves, unless we are root, whom servers refuse.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Account {
+pub(crate) enum Account {
     /// Whoever runs the tests.
     Ourselves,
     /// Root runs the tests, so the servers get an account without rights.

@@ -1,5 +1,6 @@
 //! The folder that a server lives in: its data, its log.
 
+use std::fmt;
 use std::fs::{self, File};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -8,20 +9,20 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use nix::unistd::Uid;
 
 use super::account::Account;
-use super::{Result, Server, ServerError};
+use super::{Result, ServerError};
 
 /// A folder that is removed when dropped, and by the next run when this process is killed.
 ///
 /// It is held by a lock on itself, which the kernel lets go when the process ends: a folder that nobody holds is left over.
 #[derive(Debug)]
-pub(super) struct Folder {
+pub(crate) struct Folder {
     path: PathBuf,
     _held: File,
 }
 
 impl Folder {
     /// Makes a folder of the account's for a server, and sweeps up what killed runs left.
-    pub(super) fn create(server: Server, account: Account) -> Result<Self> {
+    pub(crate) fn create(server: impl fmt::Display, account: Account) -> Result<Self> {
         let root = root()?;
         account.check_reach(&root, "the folder of throwaway servers", "TMPDIR")?;
         // One at a time: a folder just made isn't held yet, and would be swept.
@@ -36,7 +37,7 @@ impl Folder {
         Ok(Folder { path, _held: held })
     }
 
-    pub(super) fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
@@ -85,7 +86,7 @@ fn open(path: &Path) -> Result<File> {
     File::open(path).map_err(ServerError::io(format!("opening {}", path.display())))
 }
 
-fn unused_name(server: Server) -> String {
+fn unused_name(server: impl fmt::Display) -> String {
     static MADE: AtomicU32 = AtomicU32::new(0);
     format!("{server}-{}-{}", std::process::id(), MADE.fetch_add(1, Ordering::Relaxed))
 }

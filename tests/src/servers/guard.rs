@@ -17,14 +17,14 @@ const SCRIPT: &str = include_str!("guard.sh");
 /// kernel closes the pipe, the script ends the server and removes its folder. Unlike a parent-death signal set from here, that
 /// doesn't depend on which of our threads started the server.
 #[derive(Debug)]
-pub(super) struct Guard {
+pub(crate) struct Guard {
     script: Child,
     server: Pid,
 }
 
 impl Guard {
     /// Starts `command`, its output going to `folder/log`. `orphaned` is what the server is sent when its guard or we are gone.
-    pub(super) fn start(folder: &Path, orphaned: Signal, command: &[OsString]) -> io::Result<Self> {
+    pub(crate) fn start(folder: &Path, orphaned: Signal, command: &[OsString]) -> io::Result<Self> {
         let mut script = Command::new("sh")
             .args(["-c", SCRIPT, "guard"])
             .arg(folder)
@@ -55,7 +55,7 @@ impl Guard {
     }
 
     /// Whether the server has ended.
-    pub(super) fn has_ended(&mut self) -> io::Result<bool> {
+    pub(crate) fn has_ended(&mut self) -> io::Result<bool> {
         Ok(self.script.try_wait()?.is_some())
     }
 }

@@ -12,20 +12,20 @@
 //! A test binary run by itself takes some five seconds to start the three. Under `with-servers COMMAND` they are started once for all
 //! the binaries that the command runs, as `scripts/test` does.
 
-mod account;
+pub(crate) mod account;
 mod admin;
 mod error;
-mod folder;
-mod guard;
+pub(crate) mod folder;
+pub(crate) mod guard;
 mod kind;
 mod mariadb;
 mod mysql;
 mod options;
-mod ports;
+pub(crate) mod ports;
 mod postgres;
 mod private;
 mod processes;
-mod programs;
+pub(crate) mod programs;
 mod recipe;
 mod shared;
 mod test_database;

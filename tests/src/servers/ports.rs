@@ -8,7 +8,7 @@ const RANGE: std::ops::Range<u16> = 10_000..32_000;
 
 /// A port that nobody listens on. Another process may take it before the server does: then the server fails to start, and another
 /// port is tried.
-pub(super) fn free() -> std::io::Result<u16> {
+pub(crate) fn free() -> std::io::Result<u16> {
     let random = RandomState::new();
     let width = u64::from(RANGE.end - RANGE.start);
     let candidates = (0..100u32).map(|n| RANGE.start + (random.hash_one(n) % width) as u16);

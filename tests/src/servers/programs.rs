@@ -20,7 +20,7 @@ pub(super) fn on_path(server: Server, program: &str) -> Result<PathBuf> {
 }
 
 /// The first of the folders' programs of that name.
-pub(super) fn in_folders(folders: impl IntoIterator<Item = PathBuf>, program: &str) -> Option<PathBuf> {
+pub(crate) fn in_folders(folders: impl IntoIterator<Item = PathBuf>, program: &str) -> Option<PathBuf> {
     folders.into_iter().map(|folder| folder.join(program)).find(|path| path.is_file())
 }
 
@@ -34,7 +34,7 @@ pub(super) fn entries(folder: &Path, fits: impl Fn(&str) -> bool) -> Vec<PathBuf
 }
 
 /// Where `scripts/install-test-servers` may have put what Debian has no package for.
-pub(super) fn caches() -> Vec<PathBuf> {
+pub(crate) fn caches() -> Vec<PathBuf> {
     let own = env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
     let home = env::var_os("HOME").map(|home| Path::new(&home).join(".cache"));
     let system = Some(PathBuf::from("/var/cache"));

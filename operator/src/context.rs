@@ -1,0 +1,34 @@
+//! What every reconciliation has at hand.
+
+use kube::Client;
+use kube::runtime::events::{Recorder, Reporter};
+
+use crate::FIELD_MANAGER;
+use crate::backoff::Backoff;
+
+/// What the operator is told when it starts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// The namespace it looks after; all of them if none is named.
+    pub namespace: Option<String>,
+    /// The image of the workers and dispatchers, which has `gritstone` at `/gritstone`.
+    pub image: String,
+    /// What tells this cluster's processes from others' in a database that both use: the UID of the namespace `kube-system`.
+    pub cluster_id: String,
+}
+
+/// The client, and what doesn't change while the operator runs.
+pub(crate) struct Context {
+    pub(crate) client: Client,
+    pub(crate) settings: Settings,
+    pub(crate) recorder: Recorder,
+    pub(crate) backoff: Backoff,
+}
+
+impl Context {
+    pub(crate) fn new(client: Client, settings: Settings) -> Self {
+        let reporter = Reporter { controller: FIELD_MANAGER.to_owned(), instance: None };
+        let recorder = Recorder::new(client.clone(), reporter);
+        Self { client, settings, recorder, backoff: Backoff::default() }
+    }
+}

@@ -1,0 +1,160 @@
+//! One API server for this binary; for each test a namespace, and an operator that looks after it alone.
+
+use std::fmt::Debug;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use gritstone_crds::kinds::{Condition, QueueWorker};
+use gritstone_operator::{Settings, run};
+use gritstone_tests::cluster::Cluster;
+use k8s_openapi::NamespaceResourceScope;
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::{Namespace, Secret};
+use kube::api::{Api, Patch, PatchParams, PostParams};
+use kube::client::{Body, ClientBuilder};
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Client, Config, Resource, ResourceExt};
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use tokio::sync::OnceCell;
+use tokio_util::sync::{CancellationToken, DropGuard};
+use tower::util::MapRequestLayer;
+
+/// How long a busy machine may take; what is waited for comes in milliseconds.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+async fn cluster() -> &'static Cluster {
+    static CLUSTER: OnceCell<Cluster> = OnceCell::const_new();
+    CLUSTER
+        .get_or_init(|| async {
+            let cluster = Cluster::start().await.unwrap();
+            let crds = Path::new(env!("CARGO_MANIFEST_DIR")).join("../crds").display().to_string();
+            cluster.kubectl(&["apply", "-f", &crds]).await.unwrap();
+            let wait = ["wait", "--for=condition=Established", "crd/queueworkers.gritstone.dev"];
+            cluster.kubectl(&wait).await.unwrap();
+            cluster
+        })
+        .await
+}
+
+/// A worker that makes sense.
+pub fn spec() -> Value {
+    json!({
+        "database": {"secretRef": {"name": "app-db"}},
+        "handler": {"http": {"url": "http://127.0.0.1:8080/jobs"}},
+    })
+}
+
+/// What a worker's status says of this.
+pub fn condition<'a>(worker: &'a QueueWorker, kind: &str) -> Option<&'a Condition> {
+    worker.status.iter().flat_map(|status| &status.conditions).find(|condition| condition.r#type == kind)
+}
+
+/// A namespace with the database's Secret, and an operator until this is dropped.
+pub struct Rig {
+    client: Client,
+    namespace: String,
+    requests: Arc<Mutex<Vec<String>>>,
+    _operator: DropGuard,
+}
+
+impl Rig {
+    pub async fn new(name: &str) -> Self {
+        let kubeconfig = Kubeconfig::read_from(cluster().await.kubeconfig()).unwrap();
+        let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.unwrap();
+        let client = Client::try_from(config.clone()).unwrap();
+        let namespace = json!({"metadata": {"generateName": format!("{name}-")}});
+        let namespaces: Api<Namespace> = Api::all(client.clone());
+        let made = namespaces.create(&PostParams::default(), &serde_json::from_value(namespace).unwrap()).await;
+        let namespace = made.unwrap().name_any();
+        let stop = CancellationToken::new();
+        let settings = Settings {
+            namespace: Some(namespace.clone()),
+            image: "gritstone:test".to_owned(),
+            cluster_id: "test".to_owned(),
+        };
+        let requests = Arc::<Mutex<Vec<String>>>::default();
+        let noted = requests.clone();
+        let note = move |request: http::Request<Body>| {
+            noted.lock().unwrap().push(format!("{} {}", request.method(), request.uri()));
+            request
+        };
+        let of_operator = ClientBuilder::try_from(config).unwrap().with_layer(&MapRequestLayer::new(note)).build();
+        tokio::spawn(run(of_operator, settings, stop.clone()));
+        let rig = Self { client, namespace, requests, _operator: stop.drop_guard() };
+        rig.create_secret().await;
+        rig
+    }
+
+    pub fn api<K>(&self) -> Api<K>
+    where
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
+    {
+        Api::namespaced(self.client.clone(), &self.namespace)
+    }
+
+    pub async fn create_secret(&self) {
+        let secret = json!({"metadata": {"name": "app-db"}, "stringData": {"uri": "postgres://db/app"}});
+        self.api::<Secret>().create(&PostParams::default(), &serde_json::from_value(secret).unwrap()).await.unwrap();
+    }
+
+    pub async fn create(&self, name: &str, spec: Value) -> QueueWorker {
+        let worker = QueueWorker::new(name, serde_json::from_value(spec).unwrap());
+        self.api().create(&PostParams::default(), &worker).await.unwrap()
+    }
+
+    pub async fn patch<K>(&self, name: &str, patch: Value) -> K
+    where
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + DeserializeOwned + Debug,
+    {
+        self.api().patch(name, &PatchParams::default(), &Patch::Merge(patch)).await.unwrap()
+    }
+
+    /// The object, once it is there and as expected.
+    pub async fn get<K>(&self, name: &str, expected: impl Fn(&K) -> bool) -> K
+    where
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + DeserializeOwned + Debug,
+    {
+        let api = self.api::<K>();
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        loop {
+            let found = api.get_opt(name).await.unwrap();
+            match found {
+                Some(object) if expected(&object) => return object,
+                found if tokio::time::Instant::now() > deadline => {
+                    panic!("{name} never became as expected: {found:#?}")
+                }
+                _ => tokio::time::sleep(Duration::from_millis(20)).await,
+            }
+        }
+    }
+
+    /// Everything that the operator has asked of the API server.
+    pub fn requests(&self) -> Vec<String> {
+        self.requests.lock().unwrap().clone()
+    }
+
+    pub async fn wait_until(&self, holds: impl Fn() -> bool) {
+        let waiting = async {
+            while !holds() {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, waiting).await.unwrap();
+    }
+
+    /// Says what the Deployment's controller would once so many pods are ready.
+    pub async fn say_ready(&self, deployment: &str, count: i32) {
+        let generation = self.get::<Deployment>(deployment, |_| true).await.metadata.generation;
+        let status = Patch::Merge(crate::ready_status(generation, count));
+        self.api::<Deployment>().patch_status(deployment, &PatchParams::default(), &status).await.unwrap();
+    }
+
+    /// From now on the namespace takes only pods of Kubernetes' restricted policy.
+    pub async fn restrict(&self) {
+        let labels = json!({"metadata": {"labels": {"pod-security.kubernetes.io/enforce": "restricted"}}});
+        let namespaces: Api<Namespace> = Api::all(self.client.clone());
+        namespaces.patch(&self.namespace, &PatchParams::default(), &Patch::Merge(labels)).await.unwrap();
+    }
+}
