@@ -4,6 +4,7 @@ use kube::api::{Api, DynamicObject, Patch, PatchParams};
 use kube::core::{ApiResource, GroupVersionKind};
 use kube::{Client, Error};
 use serde_json::Value;
+use sha2::{Digest as _, Sha256};
 
 use crate::FIELD_MANAGER;
 
@@ -18,20 +19,33 @@ pub(crate) struct Wanted {
     pub(crate) object: Value,
 }
 
+/// The annotation with the digest of what we set. It tells that a field is no longer wanted, which the object itself doesn't: what is
+/// there and not wanted may as well be somebody else's.
+const DIGEST: &str = "gritstone.dev/digest";
+
 /// Makes it so by server-side apply. Returns the object as it is then.
 pub(crate) async fn apply(client: &Client, namespace: &str, wanted: &Wanted) -> Result<Value, Error> {
     let resource = ApiResource::from_gvk(&wanted.kind);
     let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), namespace, &resource);
+    let object = with_digest(&wanted.object);
     if let Some(live) = api.get_opt(&wanted.name).await? {
         let live = serde_json::to_value(live).map_err(Error::SerdeError)?;
-        if is_within(&wanted.object, &live) {
+        if is_within(&object, &live) {
             return Ok(live);
         }
     }
     let parameters = PatchParams::apply(FIELD_MANAGER).force();
-    let applied = api.patch(&wanted.name, &parameters, &Patch::Apply(&wanted.object)).await?;
+    let applied = api.patch(&wanted.name, &parameters, &Patch::Apply(&object)).await?;
     tracing::info!(kind = wanted.kind.kind, name = wanted.name, "applied");
     serde_json::to_value(applied).map_err(Error::SerdeError)
+}
+
+fn with_digest(object: &Value) -> Value {
+    let digest = Sha256::digest(object.to_string());
+    let text: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    let mut object = object.clone();
+    object["metadata"]["annotations"][DIGEST] = text.into();
+    object
 }
 
 /// Whether everything that is wanted is there. What others set besides, and what the API server fills in, is theirs.

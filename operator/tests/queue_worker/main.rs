@@ -61,6 +61,22 @@ async fn an_edit_rolls_the_pods_and_a_change_of_their_number_does_not() {
 }
 
 #[tokio::test]
+async fn what_is_taken_out_of_the_template_goes_and_what_others_added_stays() {
+    let rig = Rig::new("taken-out").await;
+    rig.create("mail", spec()).await;
+    let labels = |d: &Deployment| d.spec.clone().unwrap().template.metadata.unwrap().labels.unwrap_or_default();
+    let label = |team: Value| json!({"spec": {"template": {"metadata": {"labels": {"team": team}}}}});
+    rig.patch::<QueueWorker>("mail", label(json!("shop"))).await;
+    rig.get::<Deployment>("mail-worker", |d| labels(d).contains_key("team")).await;
+    rig.patch::<Deployment>("mail-worker", json!({"spec": {"template": {"metadata": {"labels": {"zone": "a"}}}}}))
+        .await;
+
+    rig.patch::<QueueWorker>("mail", label(Value::Null)).await;
+    let left = rig.get::<Deployment>("mail-worker", |d| !labels(d).contains_key("team")).await;
+    assert!(labels(&left).contains_key("zone"), "{:?}", labels(&left));
+}
+
+#[tokio::test]
 async fn what_others_change_is_changed_back() {
     let rig = Rig::new("drift").await;
     rig.create("mail", spec()).await;
