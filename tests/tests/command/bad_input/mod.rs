@@ -4,6 +4,7 @@ mod commands;
 mod database;
 mod handlers;
 mod http;
+mod rows;
 mod server;
 mod started;
 mod typed;
