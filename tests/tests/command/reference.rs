@@ -37,6 +37,7 @@ fn every_row_of_bad_input_is_tested() {
         include_str!("bad_input/commands.rs"),
         include_str!("bad_input/typed.rs"),
         include_str!("bad_input/database.rs"),
+        include_str!("bad_input/rows.rs"),
         include_str!("bad_input/server.rs"),
         include_str!("bad_input/handlers.rs"),
         include_str!("bad_input/http.rs"),
