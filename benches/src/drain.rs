@@ -39,7 +39,8 @@ pub(crate) struct Drain {
     /// Compare with our own drain undisturbed, instead of raw SQL, while a transaction is held open elsewhere
     #[arg(long, conflicts_with = "only_ours")]
     held_transaction: bool,
-    /// With that: let one worker drain round after round until it has been open for so long, and count the last round
+    /// With that: let one worker drain round after round until it has been open for so long, or for as long without it, and count
+    /// the last round
     #[arg(long, default_value_t = 0, requires = "held_transaction")]
     held_seconds: u64,
     /// Compare with our own drain of a fresh database, instead of raw SQL, with so many finished jobs in the table
@@ -71,8 +72,8 @@ impl Drain {
                 _ => self.jobs as f64 / self.raw(&bench.queue().await?).await?.as_secs_f64(),
             };
             let ours = self.jobs as f64 / self.ours(&bench.queue().await?, disturbed).await?.as_secs_f64();
-            // Minutes later the machine may be another one: what is undisturbed is the mean of before and after.
-            let raw = match disturbed {
+            // Minutes later the machine may be another one: what is undisturbed is the mean of before and after, unless it took as long.
+            let raw = match self.finished > 0 {
                 true => (raw + self.jobs as f64 / self.ours(&bench.queue().await?, false).await?.as_secs_f64()) / 2.0,
                 false => raw,
             };
@@ -129,7 +130,7 @@ impl Drain {
         settings.preserve_finished_jobs = !self.delete;
         queue.store.session().await?.write_settings(&settings).await?;
         let queues = if self.named { vec![Selector::Exact("default".into())] } else { vec![Selector::All] };
-        if disturbed && self.held_transaction {
+        if self.held_transaction {
             return self.rounds(queue, queues).await;
         }
         let url = queue.url.clone();
@@ -137,13 +138,13 @@ impl Drain {
             .await
     }
 
-    /// One worker, round after round, until the transaction that was opened elsewhere has been open for long enough; what the last
-    /// one took. Claims are paused while the queue is filled.
+    /// One worker, round after round, until it has worked for long enough; what the last round took. Claims are paused while the queue is
+    /// filled.
     async fn rounds(&self, queue: &Queue, queues: Vec<Selector>) -> Result<Duration> {
         let (worker, ran) = worker_of(&queue.store, self.threads, queues, Arc::new(no_op()));
         let stop = Stop::new();
         let rounds = async {
-            let held_since = Instant::now();
+            let began_at = Instant::now();
             let (mut before, mut round) = (0, 0);
             loop {
                 round += 1;
@@ -153,9 +154,9 @@ impl Drain {
                     tokio::time::sleep(Duration::from_millis(1)).await;
                 }
                 all_written(&queue.url, before).await?;
-                let (took, held) = (began.elapsed(), held_since.elapsed());
-                println!("held for {:.0} s: {:.0} jobs/s", held.as_secs_f64(), self.jobs as f64 / took.as_secs_f64());
-                if held.as_secs() >= self.held_seconds {
+                let (took, so_far) = (began.elapsed(), began_at.elapsed());
+                println!("after {:.0} s: {:.0} jobs/s", so_far.as_secs_f64(), self.jobs as f64 / took.as_secs_f64());
+                if so_far.as_secs() >= self.held_seconds {
                     return Ok(took);
                 }
                 stop.pause();
