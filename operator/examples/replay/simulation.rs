@@ -73,7 +73,7 @@ impl Ord for Moment {
 
 /// Runs a trace from its beginning, with no workers, to well after its last arrival.
 pub fn replay(trace: &Trace, aims: &Aims) -> Replay {
-    let mut state = State { aims: *aims, ..State::default() };
+    let mut state = State::new(*aims);
     let mut decider = Decider::new();
     let mut arrivals = trace.arrivals.iter().peekable();
     let mut look = 0.0;
@@ -113,23 +113,13 @@ struct State {
     replay: Replay,
 }
 
-impl Default for State {
-    fn default() -> Self {
-        let aims = Aims {
-            threads: 1,
-            min_replicas: 0,
-            max_replicas: 0,
-            target_latency: Duration::ZERO,
-            ready_jobs_per_replica: 1,
-            scale_down_delay: Duration::ZERO,
-            start_up: Duration::ZERO,
-        };
+impl State {
+    /// Nothing waits, and nobody works.
+    fn new(aims: Aims) -> Self {
         let (waiting, workers, replay) = (VecDeque::new(), Vec::new(), Replay::default());
         State { aims, waiting, workers, ended: 0, busy: 0.0, replay }
     }
-}
 
-impl State {
     /// Ends what ends, and starts what can be started, from `now` to `step`.
     fn run(&mut self, now: f64, step: f64, paused: bool) {
         let target = self.aims.target_latency.as_secs_f64();
