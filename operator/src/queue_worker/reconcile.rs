@@ -3,13 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::StreamExt;
 use gritstone_crds::kinds::{QueueWorker, QueueWorkerStatus};
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::api::{Api, Patch, PatchParams};
-use kube::runtime::controller::{Action, Config, Controller};
+use kube::runtime::controller::{Action, Controller};
 use kube::runtime::watcher;
 use kube::{Resource, ResourceExt};
 use serde::de::DeserializeOwned;
@@ -22,10 +21,11 @@ use super::status::{Outcome, status};
 use super::validate::validate;
 use crate::apply::apply;
 use crate::context::Context;
+use crate::controller::{self, key, place};
 use crate::{FIELD_MANAGER, events};
 
-/// How many objects are worked on at once.
-const CONCURRENCY: u16 = 8;
+/// The controller's name in metrics and logs.
+const NAME: &str = "queueworker";
 /// How soon a missing Secret is looked for again: Secrets are not watched, since that would be a right to read all of them.
 const LOOK_FOR_SECRET: Duration = Duration::from_secs(10);
 /// How often everything is looked at though nobody said that it changed.
@@ -45,18 +45,10 @@ pub(crate) enum Error {
 /// Looks after every QueueWorker until `stop` is cancelled.
 pub(crate) async fn run(context: Arc<Context>, stop: CancellationToken) {
     let owned = watcher::Config::default().labels(&format!("app.kubernetes.io/managed-by={FIELD_MANAGER}"));
-    Controller::new(api::<QueueWorker>(&context), watcher::Config::default())
+    let controller = Controller::new(api::<QueueWorker>(&context), watcher::Config::default())
         .owns(api::<Deployment>(&context), owned.clone())
-        .owns(api::<PodDisruptionBudget>(&context), owned)
-        .with_config(Config::default().concurrency(CONCURRENCY))
-        .graceful_shutdown_on(stop.cancelled_owned())
-        .run(reconcile, after_error, context)
-        .for_each(async |result| {
-            if let Err(error) = result {
-                tracing::warn!(%error, "a QueueWorker could not be reconciled");
-            }
-        })
-        .await;
+        .owns(api::<PodDisruptionBudget>(&context), owned);
+    controller::run(controller, NAME, reconcile, context, stop).await;
 }
 
 fn api<K>(context: &Context) -> Api<K>
@@ -75,7 +67,7 @@ where
 async fn reconcile(worker: Arc<QueueWorker>, context: Arc<Context>) -> Result<Action, Error> {
     if worker.metadata.deletion_timestamp.is_some() {
         // What it owns goes with it.
-        context.backoff.succeeded(&place(&worker));
+        context.backoff.succeeded(&key(NAME, &*worker));
         return Ok(Action::await_change());
     }
     let outcome = match validate(&worker.spec) {
@@ -84,25 +76,16 @@ async fn reconcile(worker: Arc<QueueWorker>, context: Arc<Context>) -> Result<Ac
     };
     write_status(&worker, &outcome, &context).await?;
     Ok(match outcome {
-        Outcome::Refused(_) => Action::requeue(context.backoff.failed(&place(&worker))),
+        Outcome::Refused(_) => Action::requeue(context.backoff.failed(&key(NAME, &*worker))),
         Outcome::Applied { observed: Observed { database }, .. } if database != DatabaseSecret::Found => {
-            context.backoff.succeeded(&place(&worker));
+            context.backoff.succeeded(&key(NAME, &*worker));
             Action::requeue(LOOK_FOR_SECRET)
         }
         Outcome::Applied { .. } | Outcome::Invalid(_) => {
-            context.backoff.succeeded(&place(&worker));
+            context.backoff.succeeded(&key(NAME, &*worker));
             Action::requeue(LOOK)
         }
     })
-}
-
-fn after_error(worker: Arc<QueueWorker>, _: &Error, context: Arc<Context>) -> Action {
-    Action::requeue(context.backoff.failed(&place(&worker)))
-}
-
-/// Its name in logs and errors.
-fn place(worker: &QueueWorker) -> String {
-    format!("{}/{}", worker.namespace().unwrap_or_default(), worker.name_any())
 }
 
 /// Makes the objects of a worker that makes sense.
