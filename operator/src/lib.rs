@@ -4,8 +4,8 @@
 //! what is asked for (pure, the same function as everywhere), `build` makes objects of it (pure, can't fail), `apply` writes those
 //! that differ (client, server-side apply), `status` says how it went (pure) and is written when it changed.
 //!
-//! [`autoscale`] decides how many workers there should be; nothing asks it yet. `controller` is what all kinds' controllers have in
-//! common, `conditions` and `events` tell people, `backoff` waits after an error, [`run`] runs it all until it is told to stop.
+//! `engine` is the pods that workers and dispatchers have alike, `control` what looking after an object is made of whichever its kind.
+//! [`autoscale`] decides how many workers there should be; nothing asks it yet. `conditions` and `events` tell people, `backoff` waits after an error, [`run`] runs it all until it is told to stop.
 //!
 //! Around that: [`leader`] lets one of several replicas work, [`health`] and [`metrics`] are what [`pages`] serves, [`logging`] the log,
 //! [`Arguments`] the command line.
@@ -17,7 +17,9 @@ mod backoff;
 mod cluster_id;
 mod conditions;
 mod context;
-mod controller;
+mod control;
+mod dispatcher;
+mod engine;
 mod events;
 pub mod health;
 mod instruments;

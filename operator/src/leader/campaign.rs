@@ -9,7 +9,7 @@ use tokio::time::{sleep, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use super::fence::Fence;
-use super::lease::{Read, Written, read, write};
+use super::lease::{Read, read, write};
 use super::record::{Next, Seen};
 use crate::metrics::Leading;
 
@@ -115,8 +115,8 @@ async fn try_take(
     }
     let asked = Instant::now();
     match in_time(write(leases, &candidate.lease, &read.held_by(&candidate.identity, TERM))).await? {
-        Written::Done(read) => Ok(Ok((read, asked))),
-        Written::Conflict => Ok(Err(LOOK)),
+        Some(read) => Ok(Ok((read, asked))),
+        None => Ok(Err(LOOK)),
     }
 }
 
@@ -180,7 +180,7 @@ impl Holding {
     async fn renew(&mut self) -> Result<bool, String> {
         let (name, own) = (&self.candidate.lease, &self.candidate.identity);
         let asked = Instant::now();
-        if let Written::Done(read) = in_time(write(&self.leases, name, &self.read.held_by(own, TERM))).await? {
+        if let Some(read) = in_time(write(&self.leases, name, &self.read.held_by(own, TERM))).await? {
             (self.read, self.renewed) = (read, asked);
             return Ok(true);
         }
@@ -206,7 +206,7 @@ impl Holding {
     /// False when it is somebody else's.
     async fn try_give_back(&self) -> Result<bool, String> {
         let name = &self.candidate.lease;
-        if let Written::Done(_) = in_time(write(&self.leases, name, &self.read.given_back())).await? {
+        if in_time(write(&self.leases, name, &self.read.given_back())).await?.is_some() {
             return Ok(true);
         }
         // Written since: by a renewal of ours whose answer was lost.
@@ -214,6 +214,6 @@ impl Holding {
         if read.record.holder.as_ref() != Some(&self.candidate.identity) {
             return Ok(false);
         }
-        Ok(matches!(in_time(write(&self.leases, name, &read.given_back())).await?, Written::Done(_)))
+        Ok(in_time(write(&self.leases, name, &read.given_back())).await?.is_some())
     }
 }

@@ -19,15 +19,6 @@ pub(super) struct Read {
     version: Option<String>,
 }
 
-/// What a write came to.
-#[derive(Debug)]
-pub(super) enum Written {
-    /// It is written.
-    Done(Read),
-    /// Somebody else wrote first.
-    Conflict,
-}
-
 impl Read {
     fn new(lease: Lease) -> Self {
         let spec = lease.spec.unwrap_or_default();
@@ -67,8 +58,8 @@ pub(super) async fn read(leases: &Api<Lease>, name: &str) -> Result<Read, kube::
     Ok(Read::new(leases.get_opt(name).await?.unwrap_or_default()))
 }
 
-/// Writes it, if nobody has written it since it was read.
-pub(super) async fn write(leases: &Api<Lease>, name: &str, read: &Read) -> Result<Written, kube::Error> {
+/// Writes it, if nobody has written it since it was read; None if somebody has.
+pub(super) async fn write(leases: &Api<Lease>, name: &str, read: &Read) -> Result<Option<Read>, kube::Error> {
     let metadata =
         ObjectMeta { name: Some(name.to_owned()), resource_version: read.version.clone(), ..ObjectMeta::default() };
     let lease = Lease { metadata, spec: Some(read.spec.clone()) };
@@ -78,9 +69,9 @@ pub(super) async fn write(leases: &Api<Lease>, name: &str, read: &Read) -> Resul
         Some(_) => leases.replace(name, &parameters, &lease).await,
     };
     match written {
-        Ok(lease) => Ok(Written::Done(Read::new(lease))),
+        Ok(lease) => Ok(Some(Read::new(lease))),
         // 409: written or made meanwhile; 404: deleted meanwhile.
-        Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(Written::Conflict),
+        Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(None),
         Err(error) => Err(error),
     }
 }

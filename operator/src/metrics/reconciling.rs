@@ -30,19 +30,25 @@ pub(crate) enum Outcome {
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Of {
-    controller: &'static str,
+    controller: String,
+}
+
+impl Of {
+    fn new(controller: &str) -> Self {
+        Self { controller: controller.to_owned() }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct OfResult {
-    controller: &'static str,
+    controller: String,
     result: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Named {
-    name: &'static str,
-    controller: &'static str,
+    name: String,
+    controller: String,
 }
 
 /// By controller: what was done, how long it took, what is being done.
@@ -96,36 +102,36 @@ impl Reconciling {
     }
 
     /// A controller begins, with so many reconciliations at once at most. Its counters are there from now on, at zero.
-    pub(crate) fn begin(&self, controller: &'static str, at_most: u16) {
-        self.at_most.get_or_create(&Of { controller }).set(at_most.into());
-        drop(self.active.get_or_create(&Of { controller }));
-        drop(self.errors.get_or_create(&Of { controller }));
-        drop(self.panics.get_or_create(&Of { controller }));
-        drop(self.retries.get_or_create(&Named { name: controller, controller }));
+    pub(crate) fn begin(&self, controller: &str, at_most: u16) {
+        self.at_most.get_or_create(&Of::new(controller)).set(at_most.into());
+        drop(self.active.get_or_create(&Of::new(controller)));
+        drop(self.errors.get_or_create(&Of::new(controller)));
+        drop(self.panics.get_or_create(&Of::new(controller)));
+        drop(self.retries.get_or_create(&Named { name: controller.to_owned(), controller: controller.to_owned() }));
     }
 
     /// A reconciliation begins; it ends when the guard is dropped.
-    pub(crate) fn start(&self, controller: &'static str) -> Active {
-        let gauge = self.active.get_or_create(&Of { controller }).clone();
+    pub(crate) fn start(&self, controller: &str) -> Active {
+        let gauge = self.active.get_or_create(&Of::new(controller)).clone();
         gauge.inc();
         Active(gauge)
     }
 
     /// A reconciliation is over.
-    pub(crate) fn ended(&self, controller: &'static str, outcome: Outcome, took: Duration) {
+    pub(crate) fn ended(&self, controller: &str, outcome: Outcome, took: Duration) {
         let result = match outcome {
             Outcome::Success => "success",
             Outcome::RequeueAfter => "requeue_after",
             Outcome::Error | Outcome::Panic => "error",
         };
-        self.total.get_or_create(&OfResult { controller, result }).inc();
-        self.seconds.get_or_create(&Of { controller }).observe(took.as_secs_f64());
+        self.total.get_or_create(&OfResult { controller: controller.to_owned(), result }).inc();
+        self.seconds.get_or_create(&Of::new(controller)).observe(took.as_secs_f64());
         if matches!(outcome, Outcome::Error | Outcome::Panic) {
-            self.errors.get_or_create(&Of { controller }).inc();
-            self.retries.get_or_create(&Named { name: controller, controller }).inc();
+            self.errors.get_or_create(&Of::new(controller)).inc();
+            self.retries.get_or_create(&Named { name: controller.to_owned(), controller: controller.to_owned() }).inc();
         }
         if outcome == Outcome::Panic {
-            self.panics.get_or_create(&Of { controller }).inc();
+            self.panics.get_or_create(&Of::new(controller)).inc();
         }
     }
 }
