@@ -4,6 +4,8 @@ use kube::Client;
 use kube::runtime::events::{Recorder, Reporter};
 
 use crate::backoff::Backoff;
+use crate::owned::Owned;
+use crate::stale::Written;
 use crate::{FIELD_MANAGER, Instruments};
 
 /// What the operator is told when it starts.
@@ -24,13 +26,16 @@ pub(crate) struct Context {
     pub(crate) recorder: Recorder,
     pub(crate) backoff: Backoff,
     pub(crate) instruments: Instruments,
+    pub(crate) owned: Owned,
+    pub(crate) written: Written,
 }
 
 impl Context {
     pub(crate) fn new(client: Client, settings: Settings, instruments: Instruments) -> Self {
         let reporter = Reporter { controller: FIELD_MANAGER.to_owned(), instance: None };
         let recorder = Recorder::new(client.clone(), reporter);
-        Self { client, settings, recorder, backoff: Backoff::default(), instruments }
+        let (backoff, owned, written) = (Backoff::default(), Owned::default(), Written::default());
+        Self { client, settings, recorder, backoff, instruments, owned, written }
     }
 
     /// The name of a controller among those of all namespaces that are looked after.

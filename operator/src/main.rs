@@ -21,7 +21,7 @@ fn main() -> anyhow::Result<()> {
     logging::start(&arguments.log, arguments.log_format).context("reading --log")?;
     // Only fails where one is installed already.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let listener = TcpListener::bind(arguments.listen).with_context(|| format!("listening on {}", arguments.listen))?;
+    let listener = TcpListener::bind(arguments.health).with_context(|| format!("listening on {}", arguments.health))?;
     listener.set_nonblocking(true).context("listening without waiting")?;
 
     let runtime = tokio::runtime::Runtime::new().context("starting the controllers' runtime")?;
@@ -84,7 +84,8 @@ impl Operator {
     }
 
     fn candidate(&self) -> Candidate {
-        let pod = std::env::var("HOSTNAME").unwrap_or_else(|_| "operator".to_owned());
+        let pod = self.arguments.pod.clone().or_else(|| std::env::var("HOSTNAME").ok());
+        let pod = pod.unwrap_or_else(|| "operator".to_owned());
         Candidate {
             namespace: self.own_namespace.clone(),
             lease: self.arguments.lease.clone(),
@@ -140,10 +141,7 @@ impl Operator {
                 None => return Ok(()),
             },
         };
-        let namespaces: Vec<Option<String>> = match &self.arguments.namespace[..] {
-            [] => vec![None],
-            named => named.iter().cloned().map(Some).collect(),
-        };
+        let namespaces = self.arguments.scopes(&self.own_namespace);
         let runs = namespaces.into_iter().map(|namespace| {
             let settings = Settings { namespace, image: self.arguments.image.clone(), cluster_id: cluster_id.clone() };
             run(client.clone(), settings, self.instruments.clone(), stop.clone())

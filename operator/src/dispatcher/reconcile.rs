@@ -4,29 +4,21 @@ use std::sync::Arc;
 
 use gritstone_crds::kinds::Dispatcher;
 use jiff::Timestamp;
-use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::ResourceExt;
-use kube::runtime::controller::{Action, Controller};
-use kube::runtime::watcher;
+use kube::runtime::controller::Action;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use super::build::engine;
 use super::status::{Outcome, status};
 use super::validate::validate;
-use crate::FIELD_MANAGER;
 use crate::context::Context;
-use crate::control::{Error, LOOK, Made, Ours, api, drive, make, report};
+use crate::control::{Error, LOOK, Made, Ours, controller, drive, make, report};
 use crate::engine::{Built, build};
 
 /// Looks after every Dispatcher until `stop` is cancelled.
 pub(crate) async fn run(context: Arc<Context>, stop: CancellationToken) {
-    let owned = watcher::Config::default().labels(&format!("app.kubernetes.io/managed-by={FIELD_MANAGER}"));
-    let controller = Controller::new(api::<Dispatcher>(&context), watcher::Config::default())
-        .owns(api::<Deployment>(&context), owned.clone())
-        .owns(api::<PodDisruptionBudget>(&context), owned);
-    drive(controller, reconcile, context, stop).await;
+    drive(controller::<Dispatcher>(&context), reconcile, context, stop).await;
 }
 
 async fn reconcile(dispatcher: Arc<Dispatcher>, context: Arc<Context>) -> Result<Action, Error> {

@@ -5,11 +5,8 @@ use std::time::Duration;
 
 use gritstone_crds::kinds::QueueWorker;
 use jiff::Timestamp;
-use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::ResourceExt;
-use kube::runtime::controller::{Action, Controller};
-use kube::runtime::watcher;
+use kube::runtime::controller::Action;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
@@ -17,9 +14,8 @@ use super::build::engine;
 use super::observe::{DatabaseSecret, Observed, observe};
 use super::status::{Outcome, status};
 use super::validate::validate;
-use crate::FIELD_MANAGER;
 use crate::context::Context;
-use crate::control::{Error, LOOK, Made, Ours, api, drive, make, report};
+use crate::control::{Error, LOOK, Made, Ours, controller, drive, make, report};
 use crate::engine::{Built, build};
 
 /// How soon a missing Secret is looked for again: Secrets are not watched, since that would be a right to read all of them.
@@ -27,11 +23,7 @@ const LOOK_FOR_SECRET: Duration = Duration::from_secs(10);
 
 /// Looks after every QueueWorker until `stop` is cancelled.
 pub(crate) async fn run(context: Arc<Context>, stop: CancellationToken) {
-    let owned = watcher::Config::default().labels(&format!("app.kubernetes.io/managed-by={FIELD_MANAGER}"));
-    let controller = Controller::new(api::<QueueWorker>(&context), watcher::Config::default())
-        .owns(api::<Deployment>(&context), owned.clone())
-        .owns(api::<PodDisruptionBudget>(&context), owned);
-    drive(controller, reconcile, context, stop).await;
+    drive(controller::<QueueWorker>(&context), reconcile, context, stop).await;
 }
 
 async fn reconcile(worker: Arc<QueueWorker>, context: Arc<Context>) -> Result<Action, Error> {
