@@ -1,10 +1,13 @@
 //! What every reconciliation has at hand.
 
+use std::sync::Arc;
+
 use kube::Client;
 use kube::runtime::events::{Recorder, Reporter};
 
 use crate::FIELD_MANAGER;
 use crate::backoff::Backoff;
+use crate::database::Databases;
 
 /// What the operator is told when it starts.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,12 +26,14 @@ pub(crate) struct Context {
     pub(crate) settings: Settings,
     pub(crate) recorder: Recorder,
     pub(crate) backoff: Backoff,
+    pub(crate) databases: Arc<Databases>,
 }
 
 impl Context {
     pub(crate) fn new(client: Client, settings: Settings) -> Self {
         let reporter = Reporter { controller: FIELD_MANAGER.to_owned(), instance: None };
         let recorder = Recorder::new(client.clone(), reporter);
-        Self { client, settings, recorder, backoff: Backoff::default() }
+        let databases = Databases::new(client.clone());
+        Self { client, settings, recorder, backoff: Backoff::default(), databases }
     }
 }

@@ -4,6 +4,7 @@
 //! what is asked for (pure, the same function as everywhere), `build` makes objects of it (pure, can't fail), `apply` writes those
 //! that differ (client, server-side apply), `status` says how it went (pure) and is written when it changed.
 //!
+//! `database` keeps an eye on the queue databases that manifests name.
 //! [`autoscale`] decides how many workers there should be; nothing asks it yet. `conditions` and `events` tell people, `backoff` waits after an error, [`run`] runs it all until it is told to stop.
 
 mod apply;
@@ -11,6 +12,7 @@ pub mod autoscale;
 mod backoff;
 mod conditions;
 mod context;
+mod database;
 mod events;
 mod queue_worker;
 mod run;

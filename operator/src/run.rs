@@ -9,5 +9,6 @@ use crate::queue_worker;
 /// Looks after the objects of one namespace, or of all, until `stop` is cancelled; what is being written then is finished.
 pub async fn run(client: Client, settings: Settings, stop: CancellationToken) {
     let context = std::sync::Arc::new(Context::new(client, settings));
-    queue_worker::run(context, stop).await;
+    let databases = context.databases.clone().run(stop.clone());
+    tokio::join!(databases, queue_worker::run(context, stop));
 }

@@ -17,17 +17,16 @@ use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use super::build::{Built, build};
-use super::observe::{DatabaseSecret, Observed, observe};
+use super::observe::observe;
 use super::status::{Outcome, status};
 use super::validate::validate;
 use crate::apply::apply;
 use crate::context::Context;
+use crate::database::User;
 use crate::{FIELD_MANAGER, events};
 
 /// How many objects are worked on at once.
 const CONCURRENCY: u16 = 8;
-/// How soon a missing Secret is looked for again: Secrets are not watched, since that would be a right to read all of them.
-const LOOK_FOR_SECRET: Duration = Duration::from_secs(10);
 /// How often everything is looked at though nobody said that it changed.
 const LOOK: Duration = Duration::from_secs(10 * 60);
 
@@ -48,6 +47,7 @@ pub(crate) async fn run(context: Arc<Context>, stop: CancellationToken) {
     Controller::new(api::<QueueWorker>(&context), watcher::Config::default())
         .owns(api::<Deployment>(&context), owned.clone())
         .owns(api::<PodDisruptionBudget>(&context), owned)
+        .reconcile_on(context.databases.changes())
         .with_config(Config::default().concurrency(CONCURRENCY))
         .graceful_shutdown_on(stop.cancelled_owned())
         .run(reconcile, after_error, context)
@@ -76,6 +76,7 @@ async fn reconcile(worker: Arc<QueueWorker>, context: Arc<Context>) -> Result<Ac
     if worker.metadata.deletion_timestamp.is_some() {
         // What it owns goes with it.
         context.backoff.succeeded(&place(&worker));
+        context.databases.forget(&User::of(worker.as_ref()));
         return Ok(Action::await_change());
     }
     let outcome = match validate(&worker.spec) {
@@ -85,10 +86,6 @@ async fn reconcile(worker: Arc<QueueWorker>, context: Arc<Context>) -> Result<Ac
     write_status(&worker, &outcome, &context).await?;
     Ok(match outcome {
         Outcome::Refused(_) => Action::requeue(context.backoff.failed(&place(&worker))),
-        Outcome::Applied { observed: Observed { database }, .. } if database != DatabaseSecret::Found => {
-            context.backoff.succeeded(&place(&worker));
-            Action::requeue(LOOK_FOR_SECRET)
-        }
         Outcome::Applied { .. } | Outcome::Invalid(_) => {
             context.backoff.succeeded(&place(&worker));
             Action::requeue(LOOK)
@@ -108,9 +105,7 @@ fn place(worker: &QueueWorker) -> String {
 /// Makes the objects of a worker that makes sense.
 async fn make(worker: &QueueWorker, context: &Context) -> Result<Outcome, Error> {
     let namespace = worker.namespace().unwrap_or_default();
-    let observed = observe(&context.client, &namespace, &worker.spec)
-        .await
-        .map_err(|source| Error::Observe { worker: place(worker), source })?;
+    let observed = observe(worker, context).await.map_err(|source| Error::Observe { worker: place(worker), source })?;
     let Built { deployment, budget } = build(worker, &worker.name_any(), &context.settings);
     let mut applied = Vec::new();
     for wanted in [&deployment, &budget] {
