@@ -4,11 +4,12 @@ use kube::Client;
 use tokio_util::sync::CancellationToken;
 
 use crate::context::{Context, Settings};
-use crate::queue_worker;
+use crate::{dispatcher, queue_worker};
 
 /// Looks after the objects of one namespace, or of all, until `stop` is cancelled; what is being written then is finished.
 pub async fn run(client: Client, settings: Settings, stop: CancellationToken) {
     let context = std::sync::Arc::new(Context::new(client, settings));
     let databases = context.databases.clone().run(stop.clone());
-    tokio::join!(databases, queue_worker::run(context, stop));
+    let workers = queue_worker::run(context.clone(), stop.clone());
+    tokio::join!(databases, workers, dispatcher::run(context, stop));
 }

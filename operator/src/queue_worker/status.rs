@@ -4,10 +4,10 @@ use gritstone_crds::kinds::{Condition, QueueWorkerSpec, QueueWorkerStatus};
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::build::selector;
 use super::observe::Observed;
 use crate::conditions::Saying;
 use crate::database::{self, DatabaseFault};
+use crate::engine::{Role, Rollout};
 
 /// How a reconciliation went.
 #[derive(Clone, Debug, PartialEq)]
@@ -34,10 +34,13 @@ pub(super) fn status(
     now: Timestamp,
 ) -> QueueWorkerStatus {
     let (replicas, ready_replicas) = match outcome {
-        Outcome::Applied { deployment, .. } => (count(deployment, "replicas"), count(deployment, "readyReplicas")),
+        Outcome::Applied { deployment, .. } => {
+            let rollout = Rollout::of(deployment);
+            (rollout.replicas, rollout.ready)
+        }
         Outcome::Invalid(_) | Outcome::Refused(_) => (before.replicas, before.ready_replicas),
     };
-    let sayings = [Some(ready(spec, outcome)), autoscaling(spec)].into_iter().flatten();
+    let sayings = [Some(ready(outcome)), autoscaling(spec)].into_iter().flatten();
     let said = sayings.map(|saying| saying.since(&before.conditions, generation, now));
     let standing = match outcome {
         Outcome::Applied { observed, .. } => observed.database.as_ref(),
@@ -49,17 +52,13 @@ pub(super) fn status(
         observed_generation: generation,
         replicas,
         ready_replicas,
-        selector: Some(selector(name)),
+        selector: Some(Role::Worker.selector(name)),
         last_scaling: before.last_scaling.clone(),
         conditions,
     }
 }
 
-fn count(deployment: &Value, field: &str) -> i32 {
-    deployment["status"][field].as_i64().and_then(|count| count.try_into().ok()).unwrap_or_default()
-}
-
-fn ready(spec: &QueueWorkerSpec, outcome: &Outcome) -> Saying {
+fn ready(outcome: &Outcome) -> Saying {
     let not = |reason, message: String| Saying::new("Ready", false, reason, message);
     let (observed, deployment) = match outcome {
         Outcome::Invalid(problems) => return not("InvalidSpec", problems.clone()),
@@ -72,18 +71,7 @@ fn ready(spec: &QueueWorkerSpec, outcome: &Outcome) -> Saying {
     {
         return not("DatabaseSecretMissing", fault.to_string());
     }
-    let (wanted, ready) = (spec.replicas, count(deployment, "readyReplicas"));
-    let seen = deployment["status"]["observedGeneration"].as_i64() >= deployment["metadata"]["generation"].as_i64();
-    if !seen
-        || ready < wanted
-        || count(deployment, "updatedReplicas") < wanted
-        || count(deployment, "replicas") > wanted
-    {
-        return not("Progressing", format!("{ready} of {wanted} workers are ready"));
-    }
-    let message =
-        if wanted == 0 { "no workers are asked for".to_owned() } else { format!("{ready} workers are ready") };
-    Saying::new("Ready", true, "WorkersReady", message)
+    Rollout::of(deployment).ready("workers", "WorkersReady")
 }
 
 /// Said only of workers that ask for it.
@@ -115,17 +103,6 @@ mod tests {
         let reachable = fault.map_or_else(|| Ok("postgres://db/app".to_owned()), Err);
         let database = Some(Standing { reachable, digest: None });
         Outcome::Applied { observed: Observed { database }, deployment }
-    }
-
-    #[test]
-    fn ready_is_when_as_many_as_asked_for_are() {
-        let counts =
-            |ready| json!({"observedGeneration": 4, "replicas": 2, "updatedReplicas": 2, "readyReplicas": ready});
-        let said = |outcome| said(json!({"replicas": 2}), &outcome).remove(0);
-        assert_eq!(said(applied(None, counts(1))).2, "1 of 2 workers are ready");
-        assert_eq!(said(applied(None, counts(2))).1, ConditionStatus::True);
-        let old = json!({"observedGeneration": 3, "replicas": 2, "updatedReplicas": 2, "readyReplicas": 2});
-        assert_eq!(said(applied(None, old)).0, "Progressing");
     }
 
     #[test]

@@ -8,7 +8,8 @@ use kube::api::DeleteParams;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-use crate::support::{Rig, condition, spec};
+use crate::spec;
+use crate::support::{Rig, condition};
 
 fn on(secret: &str) -> Value {
     let mut spec = spec();
@@ -37,7 +38,7 @@ async fn a_queue_that_answers_is_said_to_and_once() {
     for (name, server) in [("on-postgres", Server::Postgres), ("on-mariadb", Server::MariaDb)] {
         let database = queue(server).await;
         rig.create_secret_of(name, &database.url).await;
-        rig.create(name, on(name)).await;
+        rig.create::<QueueWorker>(name, on(name)).await;
         let said = reachable(&rig, name, "Reachable").await;
         assert_eq!(said.status, ConditionStatus::True);
         assert!(said.message.ends_with(" answers") && said.message.contains("127.0.0.1"), "{}", said.message);
@@ -50,7 +51,7 @@ async fn a_database_without_the_tables_is_no_queue_until_they_are_made() {
     let rig = Rig::new("not-migrated").await;
     let database = TestDatabase::create(Server::Postgres).await.unwrap();
     rig.create_secret_of("empty", &database.url).await;
-    rig.create("mail", on("empty")).await;
+    rig.create::<QueueWorker>("mail", on("empty")).await;
     let said = reachable(&rig, "mail", "NotMigrated").await;
     assert!(said.message.contains("`gritstone migrate`") && said.message.contains("migrate: true"), "{}", said.message);
     let store = Store::open(&database.url, StoreOptions::default()).unwrap();
@@ -64,7 +65,7 @@ async fn a_server_that_lets_nobody_in_is_told_in_its_own_words() {
     let database = queue(Server::MariaDb).await;
     let url = database.url.replace("root@", "nobody:hunter2@");
     rig.create_secret_of("wrong", &url).await;
-    rig.create("mail", on("wrong")).await;
+    rig.create::<QueueWorker>("mail", on("wrong")).await;
     let said = reachable(&rig, "mail", "Unreachable").await;
     assert!(said.message.contains("Access denied for user 'nobody'"), "{}", said.message);
     assert!(!said.message.contains("hunter2"), "{}", said.message);
@@ -80,12 +81,12 @@ async fn what_is_no_address_is_told_apart() {
         ("parameter", "postgres://db/app?sslmode=perhaps", "NotAUrl"),
     ] {
         rig.create_secret_of(name, value).await;
-        rig.create(name, on(name)).await;
+        rig.create::<QueueWorker>(name, on(name)).await;
         let said = reachable(&rig, name, reason).await;
         assert_eq!(said.status, ConditionStatus::False);
         assert!(!said.message.contains("hunter2"), "{}", said.message);
     }
-    rig.create("missing", on("nowhere")).await;
+    rig.create::<QueueWorker>("missing", on("nowhere")).await;
     reachable(&rig, "missing", "NoSecret").await;
 }
 
@@ -105,9 +106,9 @@ async fn one_that_hangs_is_told_and_keeps_nobody_waiting() {
     rig.create_secret_of("silent", &format!("postgres://joe:hunter2@127.0.0.1:{port}/app")).await;
     rig.create_secret_of("good", &good.url).await;
     for number in 0..12 {
-        rig.create(&format!("silent-{number}"), on("silent")).await;
+        rig.create::<QueueWorker>(&format!("silent-{number}"), on("silent")).await;
     }
-    rig.create("good", on("good")).await;
+    rig.create::<QueueWorker>("good", on("good")).await;
     reachable(&rig, "good", "Reachable").await;
     for number in 0..12 {
         let said = reachable(&rig, &format!("silent-{number}"), "Unreachable").await;
@@ -121,7 +122,7 @@ async fn a_secret_that_is_put_right_is_seen_though_nobody_watches_it() {
     let rig = Rig::new("put-right").await;
     let database = queue(Server::Postgres).await;
     rig.create_secret_of("later", "nonsense").await;
-    rig.create("mail", on("later")).await;
+    rig.create::<QueueWorker>("mail", on("later")).await;
     reachable(&rig, "mail", "NotAUrl").await;
     rig.patch::<Secret>("later", json!({"stringData": {"uri": database.url}})).await;
     reachable(&rig, "mail", "Reachable").await;

@@ -13,7 +13,7 @@ use crate::servers::ServerError;
 pub enum ClusterError {
     /// The programs aren't on this machine.
     #[error(
-        "{program} not found (looked in {searched}): run scripts/install-test-cluster, or set KUBEBUILDER_ASSETS to a folder with etcd, kube-apiserver and kubectl"
+        "{program} not found (looked in {searched}): run `scripts/install-test-cluster api`; for etcd, kube-apiserver and kubectl KUBEBUILDER_ASSETS may name a folder instead"
     )]
     NotInstalled {
         /// The missing program.

@@ -12,6 +12,7 @@ mod programs;
 
 pub use api_server::Cluster;
 pub use error::ClusterError;
+pub use programs::helm;
 
 /// What the functions of this module return.
 pub type Result<T> = std::result::Result<T, ClusterError>;

@@ -39,3 +39,13 @@ impl Programs {
         Ok(Self { etcd: find("etcd")?, api_server: find("kube-apiserver")?, kubectl: find("kubectl")? })
     }
 }
+
+/// Where helm is, as `scripts/install-test-cluster` built it.
+///
+/// # Errors
+/// [`ClusterError::NotInstalled`] when it isn't there.
+pub fn helm() -> Result<PathBuf> {
+    let folders: Vec<_> = caches().into_iter().map(|cache| cache.join("helm")).collect();
+    let searched = folders.iter().map(|folder| folder.display().to_string()).collect::<Vec<_>>().join(", ");
+    in_folders(folders, "helm").ok_or(ClusterError::NotInstalled { program: "helm", searched })
+}

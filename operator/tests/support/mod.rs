@@ -1,11 +1,13 @@
-//! One API server for this binary; for each test a namespace, and an operator that looks after it alone.
+//! One API server for a test binary; for each test a namespace, and an operator that looks after it alone.
+
+#![allow(dead_code, reason = "each binary uses some of it")]
 
 use std::fmt::Debug;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use gritstone_crds::kinds::{Condition, QueueWorker};
+use gritstone_crds::kinds::{Condition, ConditionStatus, Dispatcher, QueueWorker};
 use gritstone_operator::{Settings, run};
 use gritstone_tests::cluster::Cluster;
 use k8s_openapi::NamespaceResourceScope;
@@ -16,6 +18,7 @@ use kube::api::{Api, ListParams, Patch, PatchParams, PostParams};
 use kube::client::{Body, ClientBuilder};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config, Resource, ResourceExt};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
@@ -32,24 +35,38 @@ async fn cluster() -> &'static Cluster {
             let cluster = Cluster::start().await.unwrap();
             let crds = Path::new(env!("CARGO_MANIFEST_DIR")).join("../crds").display().to_string();
             cluster.kubectl(&["apply", "-f", &crds]).await.unwrap();
-            let wait = ["wait", "--for=condition=Established", "crd/queueworkers.gritstone.dev"];
+            let wait = ["wait", "--for=condition=Established", "crd", "--all"];
             cluster.kubectl(&wait).await.unwrap();
             cluster
         })
         .await
 }
 
-/// A worker that makes sense.
-pub fn spec() -> Value {
-    json!({
-        "database": {"secretRef": {"name": "app-db"}},
-        "handler": {"http": {"url": "http://127.0.0.1:8080/jobs"}},
-    })
+/// An object of ours, whose status has conditions.
+pub trait Conditions {
+    fn conditions(&self) -> &[Condition];
 }
 
-/// What a worker's status says of this.
-pub fn condition<'a>(worker: &'a QueueWorker, kind: &str) -> Option<&'a Condition> {
-    worker.status.iter().flat_map(|status| &status.conditions).find(|condition| condition.r#type == kind)
+macro_rules! conditions {
+    ($($kind:ty),*) => {$(
+        impl Conditions for $kind {
+            fn conditions(&self) -> &[Condition] {
+                self.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default()
+            }
+        }
+    )*};
+}
+
+conditions!(QueueWorker, Dispatcher);
+
+/// What an object's status says of this.
+pub fn condition<'a>(object: &'a impl Conditions, kind: &str) -> Option<&'a Condition> {
+    object.conditions().iter().find(|condition| condition.r#type == kind)
+}
+
+/// Whether its status says this, for this reason.
+pub fn says(object: &impl Conditions, kind: &str, status: ConditionStatus, reason: &str) -> bool {
+    condition(object, kind).is_some_and(|found| (found.status, found.reason.as_str()) == (status, reason))
 }
 
 /// A namespace with the database's Secret, and an operator until this is dropped.
@@ -105,15 +122,15 @@ impl Rig {
         self.api::<Secret>().create(&PostParams::default(), &serde_json::from_value(secret).unwrap()).await.unwrap();
     }
 
-    /// Waits until these, sorted, are the reasons of the Events about a worker, none of which was published again.
-    pub async fn has_events(&self, worker: &str, expected: &[&str]) {
+    /// Waits until these, sorted, are the reasons of the Events about an object, none of which was published again.
+    pub async fn has_events(&self, object: &str, expected: &[&str]) {
         let deadline = tokio::time::Instant::now() + PATIENCE;
         loop {
             let events = self.api::<Event>().list(&ListParams::default()).await.unwrap().items;
             let name = |event: &Event| event.regarding.as_ref().and_then(|object| object.name.clone());
-            let of_worker = events.into_iter().filter(|event| name(event).as_deref() == Some(worker));
+            let of_object = events.into_iter().filter(|event| name(event).as_deref() == Some(object));
             let mut reasons: Vec<_> =
-                of_worker.map(|event| (event.reason.unwrap_or_default(), event.series.is_some())).collect();
+                of_object.map(|event| (event.reason.unwrap_or_default(), event.series.is_some())).collect();
             reasons.sort();
             if reasons == expected.iter().map(|reason| ((*reason).to_owned(), false)).collect::<Vec<_>>() {
                 return;
@@ -123,9 +140,15 @@ impl Rig {
         }
     }
 
-    pub async fn create(&self, name: &str, spec: Value) -> QueueWorker {
-        let worker = QueueWorker::new(name, serde_json::from_value(spec).unwrap());
-        self.api().create(&PostParams::default(), &worker).await.unwrap()
+    /// Makes an object of ours.
+    pub async fn create<K>(&self, name: &str, spec: Value) -> K
+    where
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + DeserializeOwned + Serialize + Debug,
+    {
+        let object = json!({
+            "apiVersion": K::api_version(&()), "kind": K::kind(&()), "metadata": {"name": name}, "spec": spec,
+        });
+        self.api().create(&PostParams::default(), &serde_json::from_value(object).unwrap()).await.unwrap()
     }
 
     pub async fn patch<K>(&self, name: &str, patch: Value) -> K
@@ -171,7 +194,7 @@ impl Rig {
     /// Says what the Deployment's controller would once so many pods are ready.
     pub async fn say_ready(&self, deployment: &str, count: i32) {
         let generation = self.get::<Deployment>(deployment, |_| true).await.metadata.generation;
-        let status = Patch::Merge(crate::ready_status(generation, count));
+        let status = Patch::Merge(ready_status(generation, count));
         self.api::<Deployment>().patch_status(deployment, &PatchParams::default(), &status).await.unwrap();
     }
 
@@ -181,4 +204,12 @@ impl Rig {
         let namespaces: Api<Namespace> = Api::all(self.client.clone());
         namespaces.patch(&self.namespace, &PatchParams::default(), &Patch::Merge(labels)).await.unwrap();
     }
+}
+
+/// A status as the Deployment's own controller would write it.
+fn ready_status(generation: Option<i64>, count: i32) -> Value {
+    json!({"status": {
+        "observedGeneration": generation, "replicas": count, "updatedReplicas": count, "readyReplicas": count,
+        "availableReplicas": count,
+    }})
 }
