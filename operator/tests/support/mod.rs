@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use gritstone_crds::kinds::{Condition, ConditionStatus, Dispatcher, QueueWorker};
-use gritstone_operator::{Settings, run};
+use gritstone_operator::{Instruments, Settings, run};
 use gritstone_tests::cluster::Cluster;
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::Deployment;
@@ -99,7 +99,7 @@ impl Rig {
             request
         };
         let of_operator = ClientBuilder::try_from(config).unwrap().with_layer(&MapRequestLayer::new(note)).build();
-        tokio::spawn(run(of_operator, settings, stop.clone()));
+        tokio::spawn(run(of_operator, settings, Instruments::default(), stop.clone()));
         let rig = Self { client, namespace, requests, _operator: stop.drop_guard() };
         rig.create_secret().await;
         rig
