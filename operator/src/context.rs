@@ -1,9 +1,12 @@
 //! What every reconciliation has at hand.
 
+use std::sync::Arc;
+
 use kube::Client;
 use kube::runtime::events::{Recorder, Reporter};
 
 use crate::backoff::Backoff;
+use crate::database::Databases;
 use crate::{FIELD_MANAGER, Instruments};
 
 /// What the operator is told when it starts.
@@ -23,6 +26,7 @@ pub(crate) struct Context {
     pub(crate) settings: Settings,
     pub(crate) recorder: Recorder,
     pub(crate) backoff: Backoff,
+    pub(crate) databases: Arc<Databases>,
     pub(crate) instruments: Instruments,
 }
 
@@ -30,7 +34,8 @@ impl Context {
     pub(crate) fn new(client: Client, settings: Settings, instruments: Instruments) -> Self {
         let reporter = Reporter { controller: FIELD_MANAGER.to_owned(), instance: None };
         let recorder = Recorder::new(client.clone(), reporter);
-        Self { client, settings, recorder, backoff: Backoff::default(), instruments }
+        let databases = Databases::new(client.clone());
+        Self { client, settings, recorder, backoff: Backoff::default(), databases, instruments }
     }
 
     /// The name of a controller among those of all namespaces that are looked after.
