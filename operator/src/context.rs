@@ -1,9 +1,12 @@
 //! What every reconciliation has at hand.
 
+use std::sync::Arc;
+
 use kube::Client;
 use kube::runtime::events::{Recorder, Reporter};
 
 use crate::backoff::Backoff;
+use crate::database::Databases;
 use crate::owned::Owned;
 use crate::stale::Written;
 use crate::{FIELD_MANAGER, Instruments};
@@ -25,6 +28,7 @@ pub(crate) struct Context {
     pub(crate) settings: Settings,
     pub(crate) recorder: Recorder,
     pub(crate) backoff: Backoff,
+    pub(crate) databases: Arc<Databases>,
     pub(crate) instruments: Instruments,
     pub(crate) owned: Owned,
     pub(crate) written: Written,
@@ -34,8 +38,9 @@ impl Context {
     pub(crate) fn new(client: Client, settings: Settings, instruments: Instruments) -> Self {
         let reporter = Reporter { controller: FIELD_MANAGER.to_owned(), instance: None };
         let recorder = Recorder::new(client.clone(), reporter);
+        let databases = Databases::new(client.clone());
         let (backoff, owned, written) = (Backoff::default(), Owned::default(), Written::default());
-        Self { client, settings, recorder, backoff, instruments, owned, written }
+        Self { client, settings, recorder, backoff, databases, instruments, owned, written }
     }
 
     /// The name of a controller among those of all namespaces that are looked after.

@@ -4,6 +4,7 @@
 //! what is asked for (pure, the same function as everywhere), `build` makes objects of it (pure, can't fail), `apply` writes those
 //! that differ (client, server-side apply), `status` says how it went (pure) and is written when it changed.
 //!
+//! `database` keeps an eye on the queue databases that manifests name.
 //! `engine` is the pods that workers and dispatchers have alike, `control` what looking after an object is made of whichever its kind.
 //! [`autoscale`] decides how many workers there should be; nothing asks it yet. `owned` knows the objects that ours are made of, `stale` which
 //! reads are older than our writes. `conditions` and `events` tell people, `backoff` waits after an error, [`run`] runs it all until it is told to stop.
@@ -19,6 +20,7 @@ mod cluster_id;
 mod conditions;
 mod context;
 mod control;
+mod database;
 mod dispatcher;
 mod engine;
 mod events;

@@ -10,9 +10,8 @@ use crate::{dispatcher, owned, queue_worker};
 /// Looks after the objects of one namespace, or of all, until `stop` is cancelled; what is being written then is finished.
 pub async fn run(client: Client, settings: Settings, instruments: Instruments, stop: CancellationToken) {
     let context = std::sync::Arc::new(Context::new(client, settings, instruments));
-    tokio::join!(
-        owned::watch(context.clone(), stop.clone()),
-        queue_worker::run(context.clone(), stop.clone()),
-        dispatcher::run(context, stop),
-    );
+    let databases = context.databases.clone().run(stop.clone());
+    let owned = owned::watch(context.clone(), stop.clone());
+    let workers = queue_worker::run(context.clone(), stop.clone());
+    tokio::join!(databases, owned, workers, dispatcher::run(context, stop));
 }

@@ -13,7 +13,8 @@ use gritstone_tests::cluster::Cluster;
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Namespace, Secret};
-use kube::api::{Api, Patch, PatchParams, PostParams};
+use k8s_openapi::api::events::v1::Event;
+use kube::api::{Api, ListParams, Patch, PatchParams, PostParams};
 use kube::client::{Body, ClientBuilder};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config, Resource, ResourceExt};
@@ -73,6 +74,7 @@ pub struct Rig {
     client: Client,
     namespace: String,
     requests: Arc<Mutex<Vec<String>>>,
+    instruments: Instruments,
     _operator: DropGuard,
 }
 
@@ -91,15 +93,15 @@ impl Rig {
             image: "gritstone:test".to_owned(),
             cluster_id: "test".to_owned(),
         };
-        let requests = Arc::<Mutex<Vec<String>>>::default();
+        let (requests, instruments) = (Arc::<Mutex<Vec<String>>>::default(), Instruments::default());
         let noted = requests.clone();
         let note = move |request: http::Request<Body>| {
             noted.lock().unwrap().push(format!("{} {}", request.method(), request.uri()));
             request
         };
         let of_operator = ClientBuilder::try_from(config).unwrap().with_layer(&MapRequestLayer::new(note)).build();
-        tokio::spawn(run(of_operator, settings, Instruments::default(), stop.clone()));
-        let rig = Self { client, namespace, requests, _operator: stop.drop_guard() };
+        tokio::spawn(run(of_operator, settings, instruments.clone(), stop.clone()));
+        let rig = Self { client, namespace, requests, instruments, _operator: stop.drop_guard() };
         rig.create_secret().await;
         rig
     }
@@ -112,8 +114,31 @@ impl Rig {
     }
 
     pub async fn create_secret(&self) {
-        let secret = json!({"metadata": {"name": "app-db"}, "stringData": {"uri": "postgres://db/app"}});
+        self.create_secret_of("app-db", "postgres://127.0.0.1:1/app").await;
+    }
+
+    /// A Secret with the address of a database.
+    pub async fn create_secret_of(&self, name: &str, url: &str) {
+        let secret = json!({"metadata": {"name": name}, "stringData": {"uri": url}});
         self.api::<Secret>().create(&PostParams::default(), &serde_json::from_value(secret).unwrap()).await.unwrap();
+    }
+
+    /// Waits until these, sorted, are the reasons of the Events about an object, none of which was published again.
+    pub async fn has_events(&self, object: &str, expected: &[&str]) {
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        loop {
+            let events = self.api::<Event>().list(&ListParams::default()).await.unwrap().items;
+            let name = |event: &Event| event.regarding.as_ref().and_then(|object| object.name.clone());
+            let of_object = events.into_iter().filter(|event| name(event).as_deref() == Some(object));
+            let mut reasons: Vec<_> =
+                of_object.map(|event| (event.reason.unwrap_or_default(), event.series.is_some())).collect();
+            reasons.sort();
+            if reasons == expected.iter().map(|reason| ((*reason).to_owned(), false)).collect::<Vec<_>>() {
+                return;
+            }
+            assert!(tokio::time::Instant::now() < deadline, "{reasons:?} and not {expected:?}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 
     /// Makes an object of ours.
@@ -151,6 +176,13 @@ impl Rig {
                 _ => tokio::time::sleep(Duration::from_millis(20)).await,
             }
         }
+    }
+
+    /// How many reconciliations are over.
+    pub fn reconciliations(&self) -> u64 {
+        let text = self.instruments.metrics.text();
+        let counts = text.lines().filter(|line| line.starts_with("controller_runtime_reconcile_total"));
+        counts.filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).sum()
     }
 
     /// Everything that the operator has asked of the API server.
