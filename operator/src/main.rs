@@ -25,6 +25,9 @@ fn main() -> anyhow::Result<()> {
     listener.set_nonblocking(true).context("listening without waiting")?;
 
     let runtime = tokio::runtime::Runtime::new().context("starting the controllers' runtime")?;
+    let stop = CancellationToken::new();
+    // Before anything is said: whoever reads it may tell us to stop.
+    runtime.block_on(async { stop_on_signal(stop.clone()) }).context("listening to signals")?;
     let config =
         runtime.block_on(Config::infer()).context("finding the API server, from the pod or from KUBECONFIG")?;
     let operator = Operator {
@@ -32,7 +35,7 @@ fn main() -> anyhow::Result<()> {
         config,
         instruments: Instruments::default(),
         fence: if arguments.leader_elect { Fence::default() } else { Fence::open() },
-        stop: CancellationToken::new(),
+        stop,
         finished: CancellationToken::new(),
         arguments,
     };
@@ -101,7 +104,6 @@ impl Operator {
 
     /// Runs the controllers once this operator leads.
     async fn work(&self, term: oneshot::Receiver<Term>) -> anyhow::Result<()> {
-        tokio::spawn(stop_on_signal(self.stop.clone()));
         let health = self.instruments.health.clone();
         tokio::spawn({
             let (health, stop) = (health.clone(), self.stop.clone());
@@ -151,13 +153,15 @@ impl Operator {
     }
 }
 
-async fn stop_on_signal(stop: CancellationToken) {
-    let (Ok(mut term), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
-        return;
-    };
-    tokio::select! {
-        _ = term.recv() => {}
-        _ = interrupt.recv() => {}
-    }
-    stop.cancel();
+/// Listens to TERM and INT from now on.
+fn stop_on_signal(stop: CancellationToken) -> std::io::Result<()> {
+    let (mut term, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = term.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        stop.cancel();
+    });
+    Ok(())
 }
