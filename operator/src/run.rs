@@ -3,11 +3,14 @@
 use kube::Client;
 use tokio_util::sync::CancellationToken;
 
+use crate::Instruments;
 use crate::context::{Context, Settings};
 use crate::{dispatcher, queue_worker};
 
 /// Looks after the objects of one namespace, or of all, until `stop` is cancelled; what is being written then is finished.
-pub async fn run(client: Client, settings: Settings, stop: CancellationToken) {
-    let context = std::sync::Arc::new(Context::new(client, settings));
-    tokio::join!(queue_worker::run(context.clone(), stop.clone()), dispatcher::run(context, stop));
+pub async fn run(client: Client, settings: Settings, instruments: Instruments, stop: CancellationToken) {
+    let context = std::sync::Arc::new(Context::new(client, settings, instruments));
+    let databases = context.databases.clone().run(stop.clone());
+    let workers = queue_worker::run(context.clone(), stop.clone());
+    tokio::join!(databases, workers, dispatcher::run(context, stop));
 }

@@ -28,6 +28,10 @@ pub(crate) enum Error {
     Apply { object: String, kind: String, source: kube::Error },
     #[error("writing the status of {object} failed: {source}")]
     Status { object: String, source: kube::Error },
+    #[error("looking after {object} took longer than {seconds} s and was given up")]
+    TooLong { object: String, seconds: u64 },
+    #[error("looking after {object} ended by a mistake of the operator's (the log says where): please report it")]
+    Panicked { object: String },
 }
 
 /// An object of one of our kinds.

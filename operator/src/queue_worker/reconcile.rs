@@ -1,7 +1,6 @@
 //! The steps, one after another.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use gritstone_crds::kinds::QueueWorker;
 use jiff::Timestamp;
@@ -14,23 +13,22 @@ use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use super::build::engine;
-use super::observe::{DatabaseSecret, Observed, observe};
+use super::observe::observe;
 use super::status::{Outcome, status};
 use super::validate::validate;
 use crate::FIELD_MANAGER;
 use crate::context::Context;
 use crate::control::{Error, LOOK, Made, Ours, api, drive, make, report};
+use crate::database::User;
 use crate::engine::{Built, build};
-
-/// How soon a missing Secret is looked for again: Secrets are not watched, since that would be a right to read all of them.
-const LOOK_FOR_SECRET: Duration = Duration::from_secs(10);
 
 /// Looks after every QueueWorker until `stop` is cancelled.
 pub(crate) async fn run(context: Arc<Context>, stop: CancellationToken) {
     let owned = watcher::Config::default().labels(&format!("app.kubernetes.io/managed-by={FIELD_MANAGER}"));
     let controller = Controller::new(api::<QueueWorker>(&context), watcher::Config::default())
         .owns(api::<Deployment>(&context), owned.clone())
-        .owns(api::<PodDisruptionBudget>(&context), owned);
+        .owns(api::<PodDisruptionBudget>(&context), owned)
+        .reconcile_on(context.databases.changes());
     drive(controller, reconcile, context, stop).await;
 }
 
@@ -38,6 +36,7 @@ async fn reconcile(worker: Arc<QueueWorker>, context: Arc<Context>) -> Result<Ac
     if worker.metadata.deletion_timestamp.is_some() {
         // What it owns goes with it.
         context.backoff.succeeded(&worker.place());
+        context.databases.forget(&User::of(worker.as_ref()));
         return Ok(Action::await_change());
     }
     let outcome = match validate(&worker.spec) {
@@ -48,24 +47,17 @@ async fn reconcile(worker: Arc<QueueWorker>, context: Arc<Context>) -> Result<Ac
     let generation = worker.metadata.generation;
     let status = status(&worker.name_any(), generation, &worker.spec, &outcome, &before, Timestamp::now());
     report(&*worker, &status, &context).await?;
-    Ok(match outcome {
-        Outcome::Refused(_) => Action::requeue(context.backoff.failed(&worker.place())),
-        Outcome::Applied { observed: Observed { database }, .. } if database != DatabaseSecret::Found => {
-            context.backoff.succeeded(&worker.place());
-            Action::requeue(LOOK_FOR_SECRET)
-        }
-        Outcome::Applied { .. } | Outcome::Invalid(_) => {
-            context.backoff.succeeded(&worker.place());
-            Action::requeue(LOOK)
-        }
-    })
+    if let Outcome::Refused(_) = outcome {
+        return Ok(Action::requeue(context.backoff.failed(&worker.place())));
+    }
+    context.backoff.succeeded(&worker.place());
+    Ok(Action::requeue(LOOK))
 }
 
 /// Makes the objects of a worker that makes sense.
 async fn outcome(worker: &QueueWorker, context: &Context) -> Result<Outcome, Error> {
-    let observed = observe(&context.client, &worker.namespace().unwrap_or_default(), &worker.spec)
-        .await
-        .map_err(|source| Error::Observe { object: worker.place(), source })?;
+    let observed =
+        observe(worker, context).await.map_err(|source| Error::Observe { object: worker.place(), source })?;
     let Built { deployment, budget } = build(&engine(worker, &worker.name_any()), &context.settings);
     Ok(match make(worker, &[&deployment, &budget], context).await? {
         Made::Refused(said) => Outcome::Refused(said),

@@ -4,8 +4,9 @@ use gritstone_crds::kinds::{Condition, QueueWorkerSpec, QueueWorkerStatus};
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::observe::{DatabaseSecret, Observed};
+use super::observe::Observed;
 use crate::conditions::Saying;
+use crate::database::{self, DatabaseFault};
 use crate::engine::{Role, Rollout};
 
 /// How a reconciliation went.
@@ -40,7 +41,13 @@ pub(super) fn status(
         Outcome::Invalid(_) | Outcome::Refused(_) => (before.replicas, before.ready_replicas),
     };
     let sayings = [Some(ready(outcome)), autoscaling(spec)].into_iter().flatten();
-    let conditions: Vec<Condition> = sayings.map(|saying| saying.since(&before.conditions, generation, now)).collect();
+    let said = sayings.map(|saying| saying.since(&before.conditions, generation, now));
+    let standing = match outcome {
+        Outcome::Applied { observed, .. } => observed.database.as_ref(),
+        Outcome::Invalid(_) | Outcome::Refused(_) => None,
+    };
+    let reachable = standing.and_then(|standing| database::condition(standing, &before.conditions, generation, now));
+    let conditions: Vec<Condition> = said.chain(reachable).collect();
     QueueWorkerStatus {
         observed_generation: generation,
         replicas,
@@ -58,22 +65,11 @@ fn ready(outcome: &Outcome) -> Saying {
         Outcome::Refused(said) => return not("Refused", said.clone()),
         Outcome::Applied { observed, deployment } => (observed, deployment),
     };
-    match &observed.database {
-        DatabaseSecret::NoSecret(secret) => {
-            let message = format!(
-                "there is no Secret {}: create it, with the database's URL under the key {}",
-                secret.name, secret.key
-            );
-            return not("DatabaseSecretMissing", message);
-        }
-        DatabaseSecret::NoKey(secret) => {
-            let message = format!(
-                "the Secret {} has nothing under the key {}: put the database's URL there",
-                secret.name, secret.key
-            );
-            return not("DatabaseSecretMissing", message);
-        }
-        DatabaseSecret::Found => {}
+    // Without it no pod starts. Whether the database answers is another matter, and another condition.
+    if let Some(Err(fault @ (DatabaseFault::NoSecret { .. } | DatabaseFault::NoKey { .. }))) =
+        observed.database.as_ref().map(|standing| &standing.reachable)
+    {
+        return not("DatabaseSecretMissing", fault.to_string());
     }
     Rollout::of(deployment).ready("workers", "WorkersReady")
 }
@@ -92,7 +88,8 @@ fn autoscaling(spec: &QueueWorkerSpec) -> Option<Saying> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use gritstone_crds::kinds::{ConditionStatus, SecretKeyRef};
+    use crate::database::Standing;
+    use gritstone_crds::kinds::ConditionStatus;
     use serde_json::json;
 
     fn said(spec: Value, outcome: &Outcome) -> Vec<(String, ConditionStatus, String)> {
@@ -101,20 +98,23 @@ mod tests {
         status.conditions.into_iter().map(|condition| (condition.reason, condition.status, condition.message)).collect()
     }
 
-    fn applied(database: DatabaseSecret, status: Value) -> Outcome {
+    fn applied(fault: Option<DatabaseFault>, status: Value) -> Outcome {
         let deployment = json!({"metadata": {"generation": 4}, "status": status});
+        let reachable = fault.map_or_else(|| Ok("postgres://db/app".to_owned()), Err);
+        let database = Some(Standing { reachable, digest: None });
         Outcome::Applied { observed: Observed { database }, deployment }
     }
 
     #[test]
     fn what_is_in_the_way_says_what_to_do() {
-        let secret = SecretKeyRef { name: "app-db".to_owned(), key: "uri".to_owned() };
-        let missing = applied(DatabaseSecret::NoSecret(secret.clone()), json!({}));
+        let (name, key) = ("app-db".to_owned(), "uri".to_owned());
+        let missing = DatabaseFault::NoSecret { name: name.clone(), key: key.clone() };
+        let missing = applied(Some(missing), json!({}));
         assert!(said(json!({}), &missing)[0].2.starts_with("there is no Secret app-db: create it"));
-        let empty = applied(DatabaseSecret::NoKey(secret), json!({}));
+        let empty = applied(Some(DatabaseFault::NoKey { name, key }), json!({}));
         assert!(said(json!({}), &empty)[0].2.contains("nothing under the key uri"));
         assert_eq!(said(json!({}), &Outcome::Invalid("spec.threads: 0".to_owned()))[0].0, "InvalidSpec");
-        let scaled = said(json!({"autoscaling": {"maxReplicas": 5}}), &applied(DatabaseSecret::Found, json!({})));
+        let scaled = said(json!({"autoscaling": {"maxReplicas": 5}}), &applied(None, json!({})));
         assert_eq!((scaled[1].0.as_str(), scaled[1].1), ("NotSupported", ConditionStatus::False));
     }
 }

@@ -8,12 +8,13 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use gritstone_crds::kinds::{Condition, ConditionStatus, Dispatcher, QueueWorker};
-use gritstone_operator::{Settings, run};
+use gritstone_operator::{Instruments, Settings, run};
 use gritstone_tests::cluster::Cluster;
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Namespace, Secret};
-use kube::api::{Api, Patch, PatchParams, PostParams};
+use k8s_openapi::api::events::v1::Event;
+use kube::api::{Api, ListParams, Patch, PatchParams, PostParams};
 use kube::client::{Body, ClientBuilder};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config, Resource, ResourceExt};
@@ -98,7 +99,7 @@ impl Rig {
             request
         };
         let of_operator = ClientBuilder::try_from(config).unwrap().with_layer(&MapRequestLayer::new(note)).build();
-        tokio::spawn(run(of_operator, settings, stop.clone()));
+        tokio::spawn(run(of_operator, settings, Instruments::default(), stop.clone()));
         let rig = Self { client, namespace, requests, _operator: stop.drop_guard() };
         rig.create_secret().await;
         rig
@@ -112,8 +113,31 @@ impl Rig {
     }
 
     pub async fn create_secret(&self) {
-        let secret = json!({"metadata": {"name": "app-db"}, "stringData": {"uri": "postgres://db/app"}});
+        self.create_secret_of("app-db", "postgres://127.0.0.1:1/app").await;
+    }
+
+    /// A Secret with the address of a database.
+    pub async fn create_secret_of(&self, name: &str, url: &str) {
+        let secret = json!({"metadata": {"name": name}, "stringData": {"uri": url}});
         self.api::<Secret>().create(&PostParams::default(), &serde_json::from_value(secret).unwrap()).await.unwrap();
+    }
+
+    /// Waits until these, sorted, are the reasons of the Events about an object, none of which was published again.
+    pub async fn has_events(&self, object: &str, expected: &[&str]) {
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        loop {
+            let events = self.api::<Event>().list(&ListParams::default()).await.unwrap().items;
+            let name = |event: &Event| event.regarding.as_ref().and_then(|object| object.name.clone());
+            let of_object = events.into_iter().filter(|event| name(event).as_deref() == Some(object));
+            let mut reasons: Vec<_> =
+                of_object.map(|event| (event.reason.unwrap_or_default(), event.series.is_some())).collect();
+            reasons.sort();
+            if reasons == expected.iter().map(|reason| ((*reason).to_owned(), false)).collect::<Vec<_>>() {
+                return;
+            }
+            assert!(tokio::time::Instant::now() < deadline, "{reasons:?} and not {expected:?}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 
     /// Makes an object of ours.
