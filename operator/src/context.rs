@@ -1,10 +1,15 @@
 //! What every reconciliation has at hand.
 
+use std::sync::Arc;
+
 use kube::Client;
 use kube::runtime::events::{Recorder, Reporter};
 
-use crate::FIELD_MANAGER;
 use crate::backoff::Backoff;
+use crate::database::Databases;
+use crate::owned::Owned;
+use crate::stale::Written;
+use crate::{FIELD_MANAGER, Instruments};
 
 /// What the operator is told when it starts.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,12 +28,26 @@ pub(crate) struct Context {
     pub(crate) settings: Settings,
     pub(crate) recorder: Recorder,
     pub(crate) backoff: Backoff,
+    pub(crate) databases: Arc<Databases>,
+    pub(crate) instruments: Instruments,
+    pub(crate) owned: Owned,
+    pub(crate) written: Written,
 }
 
 impl Context {
-    pub(crate) fn new(client: Client, settings: Settings) -> Self {
+    pub(crate) fn new(client: Client, settings: Settings, instruments: Instruments) -> Self {
         let reporter = Reporter { controller: FIELD_MANAGER.to_owned(), instance: None };
         let recorder = Recorder::new(client.clone(), reporter);
-        Self { client, settings, recorder, backoff: Backoff::default() }
+        let databases = Databases::new(client.clone());
+        let (backoff, owned, written) = (Backoff::default(), Owned::default(), Written::default());
+        Self { client, settings, recorder, backoff, databases, instruments, owned, written }
+    }
+
+    /// The name of a controller among those of all namespaces that are looked after.
+    pub(crate) fn scoped(&self, controller: &str) -> String {
+        match &self.settings.namespace {
+            Some(namespace) => format!("{controller} of {namespace}"),
+            None => controller.to_owned(),
+        }
     }
 }

@@ -4,18 +4,41 @@
 //! what is asked for (pure, the same function as everywhere), `build` makes objects of it (pure, can't fail), `apply` writes those
 //! that differ (client, server-side apply), `status` says how it went (pure) and is written when it changed.
 //!
-//! [`autoscale`] decides how many workers there should be; nothing asks it yet. `conditions` and `events` tell people, `backoff` waits after an error, [`run`] runs it all until it is told to stop.
+//! `database` keeps an eye on the queue databases that manifests name.
+//! `engine` is the pods that workers and dispatchers have alike, `control` what looking after an object is made of whichever its kind.
+//! [`autoscale`] decides how many workers there should be; nothing asks it yet. `owned` knows the objects that ours are made of, `stale` which
+//! reads are older than our writes. `conditions` and `events` tell people, `backoff` waits after an error, [`run`] runs it all until it is told to stop.
+//!
+//! Around that: [`leader`] lets one of several replicas work, [`health`] and [`metrics`] are what [`pages`] serves, [`logging`] the log,
+//! [`Arguments`] the command line.
 
 mod apply;
+mod arguments;
 pub mod autoscale;
 mod backoff;
+mod cluster_id;
 mod conditions;
 mod context;
+mod control;
+mod database;
+mod dispatcher;
+mod engine;
 mod events;
+pub mod health;
+mod instruments;
+pub mod leader;
+pub mod logging;
+pub mod metrics;
+mod owned;
+pub mod pages;
 mod queue_worker;
 mod run;
+mod stale;
 
+pub use arguments::Arguments;
+pub use cluster_id::cluster_id;
 pub use context::Settings;
+pub use instruments::Instruments;
 pub use run::run;
 
 /// The field manager of everything but the number of workers of a scaled QueueWorker.

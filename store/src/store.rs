@@ -22,6 +22,12 @@ pub struct Store {
     inner: Arc<Inner>,
 }
 
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Store({})", self.inner.url)
+    }
+}
+
 struct Inner {
     url: DatabaseUrl,
     pool: Pool,
@@ -72,7 +78,14 @@ impl Store {
     /// # Errors
     /// [`Error::Url`] when the URL can't be read.
     pub fn open(url: &str, options: StoreOptions) -> Result<Self, Error> {
-        let url = DatabaseUrl::parse(url)?;
+        Self::open_at(DatabaseUrl::parse(url)?, options)
+    }
+
+    /// The same, for a URL that was read already.
+    ///
+    /// # Errors
+    /// [`Error::Url`] when its parameters make no sense to the driver.
+    pub fn open_at(url: DatabaseUrl, options: StoreOptions) -> Result<Self, Error> {
         let unreadable = |e: sqlx::Error| Error::Url(crate::url::UrlError::Unreadable { reason: e.to_string() });
         let pool = match &url {
             DatabaseUrl::Postgres(url) => {

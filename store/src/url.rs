@@ -1,12 +1,13 @@
 //! Database URLs as people and Rails write them.
 
+use percent_encoding::percent_decode_str;
 use std::fmt;
 use std::path::PathBuf;
 
 /// Which database a URL names, with what its driver needs to connect.
 ///
 /// `Display` and `Debug` never show a password.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub enum DatabaseUrl {
     /// PostgreSQL, or something that speaks its protocol.
     Postgres(url::Url),
@@ -22,7 +23,7 @@ pub enum DatabaseUrl {
 }
 
 /// How far SQLite goes to make a commit last.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Synchronous {
     /// Every commit is on the disk before it returns.
     Full,
@@ -77,6 +78,34 @@ impl DatabaseUrl {
             _ if !text.contains(':') => Err(UrlError::Unreadable { reason: "it has no scheme".into() }),
             other => Err(UrlError::Scheme { scheme: other.to_owned() }),
         }
+    }
+
+    /// The name or number of the server's host; none for a file, and for a server that is reached as the driver likes.
+    pub fn host(&self) -> Option<String> {
+        let (DatabaseUrl::Postgres(url) | DatabaseUrl::MySql(url)) = self else { return None };
+        let parameter = || url.query_pairs().find(|(name, _)| name == "host").map(|(_, host)| host.into_owned());
+        let host = parameter().or_else(|| url.host_str().map(str::to_owned));
+        host.filter(|host| !host.is_empty())
+    }
+
+    /// The same database by another name of its host. None when that can be no host's name, or there is no server.
+    pub fn at_host(&self, host: &str) -> Option<Self> {
+        let mut other = self.clone();
+        let (DatabaseUrl::Postgres(url) | DatabaseUrl::MySql(url)) = &mut other else { return None };
+        // PostgreSQL's driver takes the parameter's before the URL's own.
+        keep_parameters(url, |name| name != "host");
+        url.set_host(Some(host)).ok()?;
+        Some(other)
+    }
+
+    /// `words`, which somebody else said about this database, without its password.
+    pub fn hide_password(&self, words: &str) -> String {
+        let (DatabaseUrl::Postgres(url) | DatabaseUrl::MySql(url)) = self else { return words.to_owned() };
+        let encoded = url.password().unwrap_or_default();
+        let decoded = percent_decode_str(encoded).decode_utf8_lossy().into_owned();
+        let parameters = url.query_pairs().filter(|(name, _)| name == "password").map(|(_, value)| value.into_owned());
+        let passwords = [encoded.to_owned(), decoded].into_iter().chain(parameters).filter(|text| !text.is_empty());
+        passwords.fold(words.to_owned(), |words, password| words.replace(&password, "***"))
     }
 }
 
@@ -211,6 +240,28 @@ mod tests {
         let url = DatabaseUrl::parse("postgres://joe:s3cret@db:5433/app").unwrap();
         assert_eq!(format!("{url}"), "postgres://db:5433/app");
         assert!(!format!("{url:?}").contains("s3cret"));
+    }
+
+    #[test]
+    fn a_password_is_taken_out_of_what_others_say() {
+        let url = DatabaseUrl::parse("postgres://joe:s3%2Fcret@db/app").unwrap();
+        assert_eq!(url.hide_password("no s3/cret (s3%2Fcret) for joe"), "no *** (***) for joe");
+        let url = DatabaseUrl::parse("postgres://db/app?password=hush").unwrap();
+        assert_eq!(url.hide_password("hush is wrong"), "*** is wrong");
+        assert_eq!(DatabaseUrl::parse("mysql://db/app").unwrap().hide_password("no route"), "no route");
+    }
+
+    #[test]
+    fn a_host_may_get_another_name() {
+        let named = |text: &str| DatabaseUrl::parse(text).unwrap().at_host("db.shop.svc").map(|url| url.to_string());
+        assert_eq!(named("postgres://joe:x@db:5433/app").as_deref(), Some("postgres://db.shop.svc:5433/app"));
+        assert_eq!(named("mysql://db/app").as_deref(), Some("mysql://db.shop.svc/app"));
+        assert_eq!(named("sqlite://a.db"), None);
+        let url = DatabaseUrl::parse("postgres://ignored/app?host=db&sslmode=require").unwrap();
+        assert_eq!(url.host().as_deref(), Some("db"));
+        let DatabaseUrl::Postgres(moved) = url.at_host("db.shop.svc").unwrap() else { panic!() };
+        assert_eq!((moved.host_str(), moved.query()), (Some("db.shop.svc"), Some("sslmode=require")));
+        assert_eq!(DatabaseUrl::parse("postgres:///app").unwrap().host(), None);
     }
 
     #[test]

@@ -45,10 +45,14 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 # What people write, and its status.
 - apiGroups: [gritstone.dev]
   resources: [queueworkers, dispatchers, recurringtasks]
-  verbs: [get, list, watch]
+  verbs: [list, watch]
 - apiGroups: [gritstone.dev]
   resources: [queueworkers/status, dispatchers/status, recurringtasks/status, cronschedules/status]
   verbs: [patch]
+# Where owners may only be named by those who may finalize them.
+- apiGroups: [gritstone.dev]
+  resources: [queueworkers/finalizers, dispatchers/finalizers, recurringtasks/finalizers]
+  verbs: [update]
 # Finalizers.
 - apiGroups: [gritstone.dev]
   resources: [recurringtasks]
@@ -56,17 +60,17 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 # What it writes alone.
 - apiGroups: [gritstone.dev]
   resources: [cronschedules]
-  verbs: [get, list, watch, create, patch, delete]
+  verbs: [list, watch, create, patch, delete]
 - apiGroups: [apps]
   resources: [deployments]
   verbs: [get, list, watch, create, patch]
 - apiGroups: [policy]
   resources: [poddisruptionbudgets]
   verbs: [get, list, watch, create, patch]
-# Deaths and idle pods are read of them; what a pod costs to delete is written.
+# Deaths and idle pods are seen; what a pod costs to delete is written.
 - apiGroups: [""]
   resources: [pods]
-  verbs: [get, list, watch, patch]
+  verbs: [list, watch, patch]
 # Only those that manifests name, and never a list of them.
 - apiGroups: [""]
   resources: [secrets]

@@ -1,6 +1,7 @@
 //! `Dispatcher`: makes due jobs ready and keeps the database in order.
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 #[cfg(feature = "kube")]
 use super::DispatcherStatus;
@@ -58,6 +59,11 @@ pub struct DispatcherSpec {
     pub hooks: ProcessHooks,
     /// Whether to bring the database's tables up to date before starting. Default true. Tables that Rails made are not touched.
     pub migrate: bool,
+    /// A PodTemplateSpec that is merged into the dispatchers'; their container is the one named `gritstone`. Default none. Kept as it
+    /// was written: Kubernetes has the types.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "kube", schemars(transform = crate::schema::preserve))]
+    pub template: Option<Map<String, Value>>,
 }
 
 /// The sweep that frees blocked jobs whose wake-up was lost.
@@ -132,6 +138,7 @@ impl Default for DispatcherSpec {
             processes: Processes::default(),
             hooks: ProcessHooks::default(),
             migrate: true,
+            template: None,
         }
     }
 }

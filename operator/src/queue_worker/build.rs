@@ -1,68 +1,55 @@
-//! The objects that a QueueWorker is made of.
+//! What is particular about a worker's pods.
 
-use gritstone_crds::kinds::{QueueWorker, QueueWorkerSpec};
+use gritstone_crds::kinds::QueueWorker;
 use kube::Resource;
-use kube::core::GroupVersionKind;
-use serde_json::{Value, json};
 
-use super::pod;
-use crate::apply::Wanted;
-use crate::{FIELD_MANAGER, Settings};
+use crate::engine::{Engine, Role, without};
 
-/// The label that tells the pods of one worker.
-const LABEL: &str = "gritstone.dev/queue-worker";
+/// What the engine doesn't read: how many workers there are, where and on which database. A change of that rolls no pods, or does so
+/// by itself.
+const NOT_READ: [&str; 4] = ["database", "replicas", "autoscaling", "template"];
 
-/// All of them, the Deployment first.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct Built {
-    pub(super) deployment: Wanted,
-    pub(super) budget: Wanted,
-}
-
-/// Which pods are those of the worker called `name`, as a selector in text.
-pub(super) fn selector(name: &str) -> String {
-    format!("{LABEL}={name}")
-}
-
-/// The objects of a worker whose spec is valid.
-pub(super) fn build(worker: &QueueWorker, name: &str, settings: &Settings) -> Built {
+/// The pods of a worker whose spec is valid.
+pub(super) fn engine<'a>(worker: &'a QueueWorker, name: &'a str) -> Engine<'a> {
     let spec = &worker.spec;
-    let selector = json!({LABEL: name});
-    let labels = json!({
-        "app.kubernetes.io/name": "gritstone-worker",
-        "app.kubernetes.io/instance": name,
-        "app.kubernetes.io/managed-by": FIELD_MANAGER,
-        LABEL: name,
-    });
-    let metadata = json!({
-        "name": format!("{name}-worker"),
-        "labels": labels,
-        "ownerReferences": worker.controller_owner_ref(&()).map(|owner| vec![owner]),
-    });
-    Built {
-        deployment: wanted("apps", "v1", "Deployment", &metadata, deployment(name, spec, settings, &labels, &selector)),
-        budget: wanted("policy", "v1", "PodDisruptionBudget", &metadata, budget(&selector)),
+    Engine {
+        role: Role::Worker,
+        name,
+        owner: worker.controller_owner_ref(&()),
+        spec: without(spec, &NOT_READ),
+        database: spec.database.as_ref(),
+        database_digest: None,
+        replicas: Some(spec.replicas),
+        drain_timeout: spec.drain_timeout,
+        handler: spec.handler(),
+        template: spec.template.as_ref(),
     }
 }
 
-fn wanted(group: &str, version: &str, kind: &str, metadata: &Value, spec: Value) -> Wanted {
-    Wanted {
-        kind: GroupVersionKind::gvk(group, version, kind),
-        name: metadata["name"].as_str().unwrap_or_default().to_owned(),
-        object: json!({"apiVersion": format!("{group}/{version}"), "kind": kind, "metadata": metadata, "spec": spec}),
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn the_engine_reads_only_what_is_about_its_work() {
+        let worker = |replicas: i32| {
+            let spec = json!({
+                "database": {"secretRef": {"name": "app-db"}},
+                "handler": {"http": {"url": "http://127.0.0.1:8080/jobs"}},
+                "replicas": replicas,
+                "template": {"spec": {"nodeSelector": {"disk": "ssd"}}},
+            });
+            QueueWorker::new("mail", serde_json::from_value(spec).expect("a spec"))
+        };
+        let (one, two) = (worker(1), worker(2));
+        let read = engine(&one, "mail").spec;
+        assert_eq!(read, engine(&two, "mail").spec);
+        let manifest = json!({
+            "apiVersion": gritstone_crds::API_VERSION, "kind": "QueueWorker", "metadata": {"name": "mail"}, "spec": read,
+        });
+        let read = gritstone_crds::read_manifests(&manifest.to_string(), "worker.yaml").expect("a manifest");
+        assert_eq!(read.len(), 1);
+        assert!(!manifest.to_string().contains("app-db"));
     }
-}
-
-fn deployment(name: &str, spec: &QueueWorkerSpec, settings: &Settings, labels: &Value, selector: &Value) -> Value {
-    json!({
-        "replicas": spec.replicas,
-        "revisionHistoryLimit": 3,
-        "selector": {"matchLabels": selector},
-        "template": pod::template(name, spec, settings, labels, selector),
-    })
-}
-
-/// A drained node takes its workers one at a time. Those that don't run anyway may always go.
-fn budget(selector: &Value) -> Value {
-    json!({"maxUnavailable": 1, "unhealthyPodEvictionPolicy": "AlwaysAllow", "selector": {"matchLabels": selector}})
 }

@@ -4,9 +4,10 @@ use gritstone_crds::kinds::{Condition, QueueWorkerSpec, QueueWorkerStatus};
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::build::selector;
-use super::observe::{DatabaseSecret, Observed};
+use super::observe::Observed;
 use crate::conditions::Saying;
+use crate::database::{self, DatabaseFault};
+use crate::engine::{Role, Rollout};
 
 /// How a reconciliation went.
 #[derive(Clone, Debug, PartialEq)]
@@ -33,61 +34,44 @@ pub(super) fn status(
     now: Timestamp,
 ) -> QueueWorkerStatus {
     let (replicas, ready_replicas) = match outcome {
-        Outcome::Applied { deployment, .. } => (count(deployment, "replicas"), count(deployment, "readyReplicas")),
+        Outcome::Applied { deployment, .. } => {
+            let rollout = Rollout::of(deployment);
+            (rollout.replicas, rollout.ready)
+        }
         Outcome::Invalid(_) | Outcome::Refused(_) => (before.replicas, before.ready_replicas),
     };
-    let sayings = [Some(ready(spec, outcome)), autoscaling(spec)].into_iter().flatten();
-    let conditions: Vec<Condition> = sayings.map(|saying| saying.since(&before.conditions, generation, now)).collect();
+    let sayings = [Some(ready(outcome)), autoscaling(spec)].into_iter().flatten();
+    let said = sayings.map(|saying| saying.since(&before.conditions, generation, now));
+    let standing = match outcome {
+        Outcome::Applied { observed, .. } => observed.database.as_ref(),
+        Outcome::Invalid(_) | Outcome::Refused(_) => None,
+    };
+    let reachable = standing.and_then(|standing| database::condition(standing, &before.conditions, generation, now));
+    let conditions: Vec<Condition> = said.chain(reachable).collect();
     QueueWorkerStatus {
         observed_generation: generation,
         replicas,
         ready_replicas,
-        selector: Some(selector(name)),
+        selector: Some(Role::Worker.selector(name)),
         last_scaling: before.last_scaling.clone(),
         conditions,
     }
 }
 
-fn count(deployment: &Value, field: &str) -> i32 {
-    deployment["status"][field].as_i64().and_then(|count| count.try_into().ok()).unwrap_or_default()
-}
-
-fn ready(spec: &QueueWorkerSpec, outcome: &Outcome) -> Saying {
+fn ready(outcome: &Outcome) -> Saying {
     let not = |reason, message: String| Saying::new("Ready", false, reason, message);
     let (observed, deployment) = match outcome {
         Outcome::Invalid(problems) => return not("InvalidSpec", problems.clone()),
         Outcome::Refused(said) => return not("Refused", said.clone()),
         Outcome::Applied { observed, deployment } => (observed, deployment),
     };
-    match &observed.database {
-        DatabaseSecret::NoSecret(secret) => {
-            let message = format!(
-                "there is no Secret {}: create it, with the database's URL under the key {}",
-                secret.name, secret.key
-            );
-            return not("DatabaseSecretMissing", message);
-        }
-        DatabaseSecret::NoKey(secret) => {
-            let message = format!(
-                "the Secret {} has nothing under the key {}: put the database's URL there",
-                secret.name, secret.key
-            );
-            return not("DatabaseSecretMissing", message);
-        }
-        DatabaseSecret::Found => {}
-    }
-    let (wanted, ready) = (spec.replicas, count(deployment, "readyReplicas"));
-    let seen = deployment["status"]["observedGeneration"].as_i64() >= deployment["metadata"]["generation"].as_i64();
-    if !seen
-        || ready < wanted
-        || count(deployment, "updatedReplicas") < wanted
-        || count(deployment, "replicas") > wanted
+    // Without it no pod starts. Whether the database answers is another matter, and another condition.
+    if let Some(Err(fault @ (DatabaseFault::NoSecret { .. } | DatabaseFault::NoKey { .. }))) =
+        observed.database.as_ref().map(|standing| &standing.reachable)
     {
-        return not("Progressing", format!("{ready} of {wanted} workers are ready"));
+        return not("DatabaseSecretMissing", fault.to_string());
     }
-    let message =
-        if wanted == 0 { "no workers are asked for".to_owned() } else { format!("{ready} workers are ready") };
-    Saying::new("Ready", true, "WorkersReady", message)
+    Rollout::of(deployment).ready("workers", "WorkersReady")
 }
 
 /// Said only of workers that ask for it.
@@ -104,7 +88,8 @@ fn autoscaling(spec: &QueueWorkerSpec) -> Option<Saying> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use gritstone_crds::kinds::{ConditionStatus, SecretKeyRef};
+    use crate::database::Standing;
+    use gritstone_crds::kinds::ConditionStatus;
     use serde_json::json;
 
     fn said(spec: Value, outcome: &Outcome) -> Vec<(String, ConditionStatus, String)> {
@@ -113,32 +98,23 @@ mod tests {
         status.conditions.into_iter().map(|condition| (condition.reason, condition.status, condition.message)).collect()
     }
 
-    fn applied(database: DatabaseSecret, status: Value) -> Outcome {
+    fn applied(fault: Option<DatabaseFault>, status: Value) -> Outcome {
         let deployment = json!({"metadata": {"generation": 4}, "status": status});
+        let reachable = fault.map_or_else(|| Ok("postgres://db/app".to_owned()), Err);
+        let database = Some(Standing { reachable, digest: None });
         Outcome::Applied { observed: Observed { database }, deployment }
     }
 
     #[test]
-    fn ready_is_when_as_many_as_asked_for_are() {
-        let counts =
-            |ready| json!({"observedGeneration": 4, "replicas": 2, "updatedReplicas": 2, "readyReplicas": ready});
-        let said = |outcome| said(json!({"replicas": 2}), &outcome).remove(0);
-        let found = || DatabaseSecret::Found;
-        assert_eq!(said(applied(found(), counts(1))).2, "1 of 2 workers are ready");
-        assert_eq!(said(applied(found(), counts(2))).1, ConditionStatus::True);
-        let old = json!({"observedGeneration": 3, "replicas": 2, "updatedReplicas": 2, "readyReplicas": 2});
-        assert_eq!(said(applied(found(), old)).0, "Progressing");
-    }
-
-    #[test]
     fn what_is_in_the_way_says_what_to_do() {
-        let secret = SecretKeyRef { name: "app-db".to_owned(), key: "uri".to_owned() };
-        let missing = applied(DatabaseSecret::NoSecret(secret.clone()), json!({}));
+        let (name, key) = ("app-db".to_owned(), "uri".to_owned());
+        let missing = DatabaseFault::NoSecret { name: name.clone(), key: key.clone() };
+        let missing = applied(Some(missing), json!({}));
         assert!(said(json!({}), &missing)[0].2.starts_with("there is no Secret app-db: create it"));
-        let empty = applied(DatabaseSecret::NoKey(secret), json!({}));
+        let empty = applied(Some(DatabaseFault::NoKey { name, key }), json!({}));
         assert!(said(json!({}), &empty)[0].2.contains("nothing under the key uri"));
         assert_eq!(said(json!({}), &Outcome::Invalid("spec.threads: 0".to_owned()))[0].0, "InvalidSpec");
-        let scaled = said(json!({"autoscaling": {"maxReplicas": 5}}), &applied(DatabaseSecret::Found, json!({})));
+        let scaled = said(json!({"autoscaling": {"maxReplicas": 5}}), &applied(None, json!({})));
         assert_eq!((scaled[1].0.as_str(), scaled[1].1), ("NotSupported", ConditionStatus::False));
     }
 }

@@ -2,7 +2,7 @@
 
 use gritstone_crds::kinds::{HandlerKind, QueueWorkerSpec};
 
-use super::pod::HANDLER;
+use crate::engine::HANDLER;
 
 /// Everything wrong with it, one a line; the API server refuses most of it, but not what was stored before it knew better.
 pub(super) fn validate(spec: &QueueWorkerSpec) -> Result<(), String> {

@@ -1,22 +1,31 @@
 //! A QueueWorker's Deployment, kept true by the operator against a real API server. There is no kubelet: what it would say of pods,
 //! the tests write.
 
+mod database;
+#[path = "../support/mod.rs"]
 mod support;
 
 use gritstone_crds::kinds::{ConditionStatus, QueueWorker};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Pod, Secret};
-use k8s_openapi::api::events::v1::Event;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
-use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams};
+use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 
-use support::{Rig, condition, spec};
+use support::{Rig, condition};
+
+/// A worker that makes sense.
+fn spec() -> Value {
+    json!({
+        "database": {"secretRef": {"name": "app-db"}},
+        "handler": {"http": {"url": "http://127.0.0.1:8080/jobs"}},
+    })
+}
 
 #[tokio::test]
 async fn a_worker_becomes_a_deployment_that_it_owns() {
     let rig = Rig::new("created").await;
-    let worker = rig.create("mail", spec()).await;
+    let worker = rig.create::<QueueWorker>("mail", spec()).await;
     let deployment = rig.get::<Deployment>("mail-worker", |_| true).await;
     let owner = &deployment.metadata.owner_references.as_ref().unwrap()[0];
     assert_eq!((owner.kind.as_str(), &owner.uid), ("QueueWorker", worker.metadata.uid.as_ref().unwrap()));
@@ -34,7 +43,7 @@ async fn its_pods_are_taken_where_only_restricted_ones_are() {
     rig.restrict().await;
     let mut with_handler = spec();
     with_handler["template"] = json!({"spec": {"containers": [{"name": "handler", "image": "shop:1"}]}});
-    rig.create("mail", with_handler).await;
+    rig.create::<QueueWorker>("mail", with_handler).await;
     let deployment = rig.get::<Deployment>("mail-worker", |_| true).await;
     let template = json!(deployment.spec.unwrap().template);
     let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "one"}, "spec": template["spec"]});
@@ -47,7 +56,7 @@ async fn its_pods_are_taken_where_only_restricted_ones_are() {
 #[tokio::test]
 async fn an_edit_rolls_the_pods_and_a_change_of_their_number_does_not() {
     let rig = Rig::new("edited").await;
-    rig.create("mail", spec()).await;
+    rig.create::<QueueWorker>("mail", spec()).await;
     let first = rig.get::<Deployment>("mail-worker", |_| true).await;
 
     rig.patch::<QueueWorker>("mail", json!({"spec": {"replicas": 3}})).await;
@@ -63,7 +72,7 @@ async fn an_edit_rolls_the_pods_and_a_change_of_their_number_does_not() {
 #[tokio::test]
 async fn what_is_taken_out_of_the_template_goes_and_what_others_added_stays() {
     let rig = Rig::new("taken-out").await;
-    rig.create("mail", spec()).await;
+    rig.create::<QueueWorker>("mail", spec()).await;
     let labels = |d: &Deployment| d.spec.clone().unwrap().template.metadata.unwrap().labels.unwrap_or_default();
     let label = |team: Value| json!({"spec": {"template": {"metadata": {"labels": {"team": team}}}}});
     rig.patch::<QueueWorker>("mail", label(json!("shop"))).await;
@@ -79,7 +88,7 @@ async fn what_is_taken_out_of_the_template_goes_and_what_others_added_stays() {
 #[tokio::test]
 async fn what_others_change_is_changed_back() {
     let rig = Rig::new("drift").await;
-    rig.create("mail", spec()).await;
+    rig.create::<QueueWorker>("mail", spec()).await;
     rig.get::<Deployment>("mail-worker", |_| true).await;
 
     rig.patch::<Deployment>("mail-worker", json!({"spec": {"replicas": 9, "revisionHistoryLimit": 1}})).await;
@@ -96,7 +105,7 @@ async fn what_others_change_is_changed_back() {
 #[tokio::test]
 async fn scale_sets_the_number_of_workers() {
     let rig = Rig::new("scale").await;
-    rig.create("mail", spec()).await;
+    rig.create::<QueueWorker>("mail", spec()).await;
     rig.get::<Deployment>("mail-worker", |_| true).await;
     let scale = Patch::Merge(json!({"spec": {"replicas": 0}}));
     rig.api::<QueueWorker>().patch_scale("mail", &PatchParams::default(), &scale).await.unwrap();
@@ -108,7 +117,7 @@ async fn the_status_says_how_many_are_ready() {
     let rig = Rig::new("status").await;
     let mut two = spec();
     two["replicas"] = json!(2);
-    rig.create("mail", two).await;
+    rig.create::<QueueWorker>("mail", two).await;
     let waiting = rig.get::<QueueWorker>("mail", |w| condition(w, "Ready").is_some()).await;
     let ready = condition(&waiting, "Ready").unwrap();
     assert_eq!((ready.reason.as_str(), ready.message.as_str()), ("Progressing", "0 of 2 workers are ready"));
@@ -124,7 +133,7 @@ async fn the_status_says_how_many_are_ready() {
 #[tokio::test]
 async fn a_spec_that_makes_no_sense_is_told_and_changes_nothing() {
     let rig = Rig::new("invalid").await;
-    rig.create("mail", json!({"handler": {"http": {"url": "http://127.0.0.1:8080/"}}})).await;
+    rig.create::<QueueWorker>("mail", json!({"handler": {"http": {"url": "http://127.0.0.1:8080/"}}})).await;
     let told = rig.get::<QueueWorker>("mail", |w| condition(w, "Ready").is_some()).await;
     let ready = condition(&told, "Ready").unwrap();
     assert_eq!(ready.reason, "InvalidSpec");
@@ -141,7 +150,7 @@ async fn a_template_that_kubernetes_refuses_is_told_in_its_words() {
     let rig = Rig::new("refused").await;
     let mut spec = spec();
     spec["template"] = json!({"spec": {"containers": [{"name": "Not A Name", "image": "x"}]}});
-    rig.create("mail", spec).await;
+    rig.create::<QueueWorker>("mail", spec).await;
     let told = rig.get::<QueueWorker>("mail", |w| condition(w, "Ready").is_some()).await;
     let ready = condition(&told, "Ready").unwrap();
     assert_eq!(ready.reason, "Refused");
@@ -152,7 +161,7 @@ async fn a_template_that_kubernetes_refuses_is_told_in_its_words() {
 async fn a_missing_secret_is_told_and_found_when_it_comes() {
     let rig = Rig::new("secret").await;
     rig.api::<Secret>().delete("app-db", &DeleteParams::default()).await.unwrap();
-    rig.create("mail", spec()).await;
+    rig.create::<QueueWorker>("mail", spec()).await;
     let told = rig.get::<QueueWorker>("mail", |w| condition(w, "Ready").is_some()).await;
     assert_eq!(condition(&told, "Ready").unwrap().reason, "DatabaseSecretMissing");
     rig.create_secret().await;
@@ -164,7 +173,7 @@ async fn autoscaling_is_said_not_to_work_yet() {
     let rig = Rig::new("autoscaling").await;
     let mut spec = spec();
     spec["autoscaling"] = json!({"maxReplicas": 5});
-    rig.create("mail", spec).await;
+    rig.create::<QueueWorker>("mail", spec).await;
     let told = rig.get::<QueueWorker>("mail", |w| condition(w, "Autoscaling").is_some()).await;
     let autoscaling = condition(&told, "Autoscaling").unwrap();
     assert_eq!((autoscaling.status, autoscaling.reason.as_str()), (ConditionStatus::False, "NotSupported"));
@@ -176,16 +185,16 @@ async fn nothing_is_written_when_nothing_changed_and_each_transition_is_an_event
     let mut spec = spec();
     // Comes back written in another way.
     spec["template"] = json!({"spec": {"containers": [{"name": "gritstone", "resources": {"limits": {"cpu": 1.5}}}]}});
-    rig.create("mail", spec).await;
-    rig.get::<QueueWorker>("mail", |w| condition(w, "Ready").is_some()).await;
+    rig.create::<QueueWorker>("mail", spec).await;
+    // Nothing listens at the address in its Secret.
+    rig.get::<QueueWorker>("mail", |w| condition(w, "DatabaseReachable").is_some()).await;
     rig.say_ready("mail-worker", 1).await;
     rig.get::<QueueWorker>("mail", |w| condition(w, "Ready").is_some_and(|ready| ready.reason == "WorkersReady")).await;
 
     // Makes the operator look, and changes nothing that matters. Two looks, so that all of the first is over.
     let before = rig.requests().len();
     for look in ["first", "second"] {
-        let looked =
-            || rig.requests().iter().filter(|request| request.contains("/poddisruptionbudgets/mail-worker")).count();
+        let looked = || rig.reconciliations();
         let until_now = looked();
         rig.patch::<QueueWorker>("mail", json!({"metadata": {"annotations": {"look": look}}})).await;
         rig.wait_until(|| looked() > until_now).await;
@@ -194,19 +203,5 @@ async fn nothing_is_written_when_nothing_changed_and_each_transition_is_an_event
     let writes: Vec<_> = requests.iter().filter(|request| !request.starts_with("GET ")).collect();
     assert!(writes.is_empty(), "{writes:?}");
 
-    let events = rig.api::<Event>().list(&ListParams::default()).await.unwrap();
-    let of_mail = events.items.iter().filter(|event| {
-        event.regarding.as_ref().and_then(|object| object.name.as_deref()) == Some("mail") && event.series.is_none()
-    });
-    let mut reasons: Vec<_> = of_mail.filter_map(|event| event.reason.clone()).collect();
-    reasons.sort();
-    assert_eq!(reasons, ["Progressing", "WorkersReady"]);
-}
-
-/// A status as the Deployment's own controller would write it.
-fn ready_status(generation: Option<i64>, count: i32) -> Value {
-    json!({"status": {
-        "observedGeneration": generation, "replicas": count, "updatedReplicas": count, "readyReplicas": count,
-        "availableReplicas": count,
-    }})
+    rig.has_events("mail", &["Progressing", "Unreachable", "WorkersReady"]).await;
 }

@@ -1,20 +1,24 @@
-//! One API server for this binary; for each test a namespace, and an operator that looks after it alone.
+//! One API server for a test binary; for each test a namespace, and an operator that looks after it alone.
+
+#![allow(dead_code, reason = "each binary uses some of it")]
 
 use std::fmt::Debug;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use gritstone_crds::kinds::{Condition, QueueWorker};
-use gritstone_operator::{Settings, run};
+use gritstone_crds::kinds::{Condition, ConditionStatus, Dispatcher, QueueWorker};
+use gritstone_operator::{Instruments, Settings, run};
 use gritstone_tests::cluster::Cluster;
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Namespace, Secret};
-use kube::api::{Api, Patch, PatchParams, PostParams};
+use k8s_openapi::api::events::v1::Event;
+use kube::api::{Api, ListParams, Patch, PatchParams, PostParams};
 use kube::client::{Body, ClientBuilder};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config, Resource, ResourceExt};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
@@ -31,24 +35,38 @@ async fn cluster() -> &'static Cluster {
             let cluster = Cluster::start().await.unwrap();
             let crds = Path::new(env!("CARGO_MANIFEST_DIR")).join("../crds").display().to_string();
             cluster.kubectl(&["apply", "-f", &crds]).await.unwrap();
-            let wait = ["wait", "--for=condition=Established", "crd/queueworkers.gritstone.dev"];
+            let wait = ["wait", "--for=condition=Established", "crd", "--all"];
             cluster.kubectl(&wait).await.unwrap();
             cluster
         })
         .await
 }
 
-/// A worker that makes sense.
-pub fn spec() -> Value {
-    json!({
-        "database": {"secretRef": {"name": "app-db"}},
-        "handler": {"http": {"url": "http://127.0.0.1:8080/jobs"}},
-    })
+/// An object of ours, whose status has conditions.
+pub trait Conditions {
+    fn conditions(&self) -> &[Condition];
 }
 
-/// What a worker's status says of this.
-pub fn condition<'a>(worker: &'a QueueWorker, kind: &str) -> Option<&'a Condition> {
-    worker.status.iter().flat_map(|status| &status.conditions).find(|condition| condition.r#type == kind)
+macro_rules! conditions {
+    ($($kind:ty),*) => {$(
+        impl Conditions for $kind {
+            fn conditions(&self) -> &[Condition] {
+                self.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default()
+            }
+        }
+    )*};
+}
+
+conditions!(QueueWorker, Dispatcher);
+
+/// What an object's status says of this.
+pub fn condition<'a>(object: &'a impl Conditions, kind: &str) -> Option<&'a Condition> {
+    object.conditions().iter().find(|condition| condition.r#type == kind)
+}
+
+/// Whether its status says this, for this reason.
+pub fn says(object: &impl Conditions, kind: &str, status: ConditionStatus, reason: &str) -> bool {
+    condition(object, kind).is_some_and(|found| (found.status, found.reason.as_str()) == (status, reason))
 }
 
 /// A namespace with the database's Secret, and an operator until this is dropped.
@@ -56,6 +74,7 @@ pub struct Rig {
     client: Client,
     namespace: String,
     requests: Arc<Mutex<Vec<String>>>,
+    instruments: Instruments,
     _operator: DropGuard,
 }
 
@@ -74,15 +93,15 @@ impl Rig {
             image: "gritstone:test".to_owned(),
             cluster_id: "test".to_owned(),
         };
-        let requests = Arc::<Mutex<Vec<String>>>::default();
+        let (requests, instruments) = (Arc::<Mutex<Vec<String>>>::default(), Instruments::default());
         let noted = requests.clone();
         let note = move |request: http::Request<Body>| {
             noted.lock().unwrap().push(format!("{} {}", request.method(), request.uri()));
             request
         };
         let of_operator = ClientBuilder::try_from(config).unwrap().with_layer(&MapRequestLayer::new(note)).build();
-        tokio::spawn(run(of_operator, settings, stop.clone()));
-        let rig = Self { client, namespace, requests, _operator: stop.drop_guard() };
+        tokio::spawn(run(of_operator, settings, instruments.clone(), stop.clone()));
+        let rig = Self { client, namespace, requests, instruments, _operator: stop.drop_guard() };
         rig.create_secret().await;
         rig
     }
@@ -95,13 +114,42 @@ impl Rig {
     }
 
     pub async fn create_secret(&self) {
-        let secret = json!({"metadata": {"name": "app-db"}, "stringData": {"uri": "postgres://db/app"}});
+        self.create_secret_of("app-db", "postgres://127.0.0.1:1/app").await;
+    }
+
+    /// A Secret with the address of a database.
+    pub async fn create_secret_of(&self, name: &str, url: &str) {
+        let secret = json!({"metadata": {"name": name}, "stringData": {"uri": url}});
         self.api::<Secret>().create(&PostParams::default(), &serde_json::from_value(secret).unwrap()).await.unwrap();
     }
 
-    pub async fn create(&self, name: &str, spec: Value) -> QueueWorker {
-        let worker = QueueWorker::new(name, serde_json::from_value(spec).unwrap());
-        self.api().create(&PostParams::default(), &worker).await.unwrap()
+    /// Waits until these, sorted, are the reasons of the Events about an object, none of which was published again.
+    pub async fn has_events(&self, object: &str, expected: &[&str]) {
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        loop {
+            let events = self.api::<Event>().list(&ListParams::default()).await.unwrap().items;
+            let name = |event: &Event| event.regarding.as_ref().and_then(|object| object.name.clone());
+            let of_object = events.into_iter().filter(|event| name(event).as_deref() == Some(object));
+            let mut reasons: Vec<_> =
+                of_object.map(|event| (event.reason.unwrap_or_default(), event.series.is_some())).collect();
+            reasons.sort();
+            if reasons == expected.iter().map(|reason| ((*reason).to_owned(), false)).collect::<Vec<_>>() {
+                return;
+            }
+            assert!(tokio::time::Instant::now() < deadline, "{reasons:?} and not {expected:?}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Makes an object of ours.
+    pub async fn create<K>(&self, name: &str, spec: Value) -> K
+    where
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + DeserializeOwned + Serialize + Debug,
+    {
+        let object = json!({
+            "apiVersion": K::api_version(&()), "kind": K::kind(&()), "metadata": {"name": name}, "spec": spec,
+        });
+        self.api().create(&PostParams::default(), &serde_json::from_value(object).unwrap()).await.unwrap()
     }
 
     pub async fn patch<K>(&self, name: &str, patch: Value) -> K
@@ -130,6 +178,13 @@ impl Rig {
         }
     }
 
+    /// How many reconciliations are over.
+    pub fn reconciliations(&self) -> u64 {
+        let text = self.instruments.metrics.text();
+        let counts = text.lines().filter(|line| line.starts_with("controller_runtime_reconcile_total"));
+        counts.filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).sum()
+    }
+
     /// Everything that the operator has asked of the API server.
     pub fn requests(&self) -> Vec<String> {
         self.requests.lock().unwrap().clone()
@@ -147,7 +202,7 @@ impl Rig {
     /// Says what the Deployment's controller would once so many pods are ready.
     pub async fn say_ready(&self, deployment: &str, count: i32) {
         let generation = self.get::<Deployment>(deployment, |_| true).await.metadata.generation;
-        let status = Patch::Merge(crate::ready_status(generation, count));
+        let status = Patch::Merge(ready_status(generation, count));
         self.api::<Deployment>().patch_status(deployment, &PatchParams::default(), &status).await.unwrap();
     }
 
@@ -157,4 +212,12 @@ impl Rig {
         let namespaces: Api<Namespace> = Api::all(self.client.clone());
         namespaces.patch(&self.namespace, &PatchParams::default(), &Patch::Merge(labels)).await.unwrap();
     }
+}
+
+/// A status as the Deployment's own controller would write it.
+fn ready_status(generation: Option<i64>, count: i32) -> Value {
+    json!({"status": {
+        "observedGeneration": generation, "replicas": count, "updatedReplicas": count, "readyReplicas": count,
+        "availableReplicas": count,
+    }})
 }

@@ -1,0 +1,61 @@
+//! The steps that write.
+
+use kube::ResourceExt;
+use kube::api::{Api, Patch, PatchParams};
+use serde_json::{Value, json};
+
+use super::{Error, Ours, Reported};
+use crate::apply::{Wanted, apply};
+use crate::context::Context;
+use crate::{FIELD_MANAGER, events};
+
+/// How applying went.
+pub(crate) enum Made {
+    /// The objects are as they should be: this is how they are, in the same order.
+    Applied(Vec<Value>),
+    /// The API server takes no object like this, in its words. Trying the same again is no use until something changes.
+    Refused(String),
+}
+
+/// Makes what `object` owns be as it is wanted.
+pub(crate) async fn make<K: Ours>(object: &K, wanted: &[&Wanted], context: &Context) -> Result<Made, Error> {
+    let namespace = object.namespace().unwrap_or_default();
+    let mut applied = Vec::with_capacity(wanted.len());
+    for wanted in wanted {
+        match apply(context, &namespace, wanted).await {
+            Ok(object) => applied.push(object),
+            Err(kube::Error::Api(status)) if matches!(status.code, 400 | 403 | 422) => {
+                return Ok(Made::Refused(format!("the API server refused: {}", status.message)));
+            }
+            Err(source) => {
+                return Err(Error::Apply { object: object.place(), kind: wanted.kind.kind.clone(), source });
+            }
+        }
+    }
+    Ok(Made::Applied(applied))
+}
+
+/// Writes the status if it is another than before, and an Event for each condition that changed.
+pub(crate) async fn report<K: Ours>(object: &K, status: &K::Status, context: &Context) -> Result<(), Error> {
+    if object.status() == Some(status) {
+        return Ok(());
+    }
+    let name = object.name_any();
+    let objects: Api<K> = Api::namespaced(context.client.clone(), &object.namespace().unwrap_or_default());
+    let patch = json!({
+        "apiVersion": K::api_version(&()),
+        "kind": K::kind(&()),
+        "metadata": {"name": name},
+        "status": status,
+    });
+    let parameters = PatchParams::apply(FIELD_MANAGER).force();
+    match objects.patch_status(&name, &parameters, &Patch::Apply(&patch)).await {
+        Ok(written) => context.written.note(&object.place(), written.meta().resource_version.as_deref()),
+        // It was deleted meanwhile.
+        Err(kube::Error::Api(status)) if status.code == 404 => return Ok(()),
+        Err(source) => return Err(Error::Status { object: object.place(), source }),
+    }
+    let before = object.status().map(Reported::conditions).unwrap_or_default();
+    events::publish(&context.recorder, &object.object_ref(&()), before, status.conditions()).await;
+    Ok(())
+}

@@ -1,0 +1,23 @@
+//! The queue databases that manifests name: found through their Secrets, looked at, and told about.
+//!
+//! A manifest names a key of a Secret in its own namespace; that Secret is read and no other ([`secret`]), every ten seconds as long as
+//! somebody needs it, since watching would be a right to all of them. Its value becomes an address (`address`): other objects with the
+//! same address share one [`Database`](keeper::Database), which is a small pool and one task that keeps looking (`keeper`) and says how
+//! it stands ([`DatabaseFault`], or reachable). It goes when the last one that needs it does.
+//!
+//! [`Databases`] holds all that. A reconciler calls [`look`](Databases::look) for its object, puts [`condition`] of what it gets into the
+//! status, asks [`store`](Databases::store) for the database itself, calls [`forget`](Databases::forget) when the object goes, and is
+//! called again through [`changes`](Databases::changes) when something is otherwise. Nothing here waits for a database but its own
+//! keeper: one that hangs is nobody else's trouble.
+
+mod address;
+mod bell;
+mod condition;
+mod fault;
+mod keeper;
+mod registry;
+mod secret;
+
+pub(crate) use condition::condition;
+pub(crate) use fault::DatabaseFault;
+pub(crate) use registry::{Databases, Standing, User};

@@ -1,0 +1,51 @@
+//! The steps, one after another.
+
+use std::sync::Arc;
+
+use gritstone_crds::kinds::Dispatcher;
+use jiff::Timestamp;
+use kube::ResourceExt;
+use kube::runtime::controller::Action;
+use serde_json::Value;
+use tokio_util::sync::CancellationToken;
+
+use super::build::engine;
+use super::status::{Outcome, status};
+use super::validate::validate;
+use crate::context::Context;
+use crate::control::{Error, LOOK, Made, Ours, controller, drive, make, report};
+use crate::engine::{Built, build};
+
+/// Looks after every Dispatcher until `stop` is cancelled.
+pub(crate) async fn run(context: Arc<Context>, stop: CancellationToken) {
+    drive(controller::<Dispatcher>(&context), reconcile, context, stop).await;
+}
+
+async fn reconcile(dispatcher: Arc<Dispatcher>, context: Arc<Context>) -> Result<Action, Error> {
+    if dispatcher.metadata.deletion_timestamp.is_some() {
+        // What it owns goes with it.
+        context.backoff.succeeded(&dispatcher.place());
+        return Ok(Action::await_change());
+    }
+    let outcome = match validate(&dispatcher.spec) {
+        Err(problems) => Outcome::Invalid(problems),
+        Ok(()) => outcome(&dispatcher, &context).await?,
+    };
+    let before = dispatcher.status.clone().unwrap_or_default();
+    let status = status(dispatcher.metadata.generation, &outcome, &before, Timestamp::now());
+    report(&*dispatcher, &status, &context).await?;
+    if let Outcome::Refused(_) = outcome {
+        return Ok(Action::requeue(context.backoff.failed(&dispatcher.place())));
+    }
+    context.backoff.succeeded(&dispatcher.place());
+    Ok(Action::requeue(LOOK))
+}
+
+/// Makes the objects of a dispatcher that makes sense.
+async fn outcome(dispatcher: &Dispatcher, context: &Context) -> Result<Outcome, Error> {
+    let Built { deployment, budget } = build(&engine(dispatcher, &dispatcher.name_any()), &context.settings);
+    Ok(match make(dispatcher, &[&deployment, &budget], context).await? {
+        Made::Refused(said) => Outcome::Refused(said),
+        Made::Applied(objects) => Outcome::Applied(objects.into_iter().next().unwrap_or(Value::Null)),
+    })
+}

@@ -1,0 +1,23 @@
+//! What the engine is told by its environment: where the database is, and who the process is.
+
+use gritstone_crds::kinds::SecretKeyRef;
+use serde_json::{Value, json};
+
+use super::Engine;
+use crate::Settings;
+
+/// The variables, in an order that stays.
+pub(super) fn environment(engine: &Engine<'_>, settings: &Settings) -> Vec<Value> {
+    let field = |name: &str, path: &str| json!({"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}});
+    let url = engine.database.map(|database| {
+        let SecretKeyRef { name, key } = &database.secret_ref;
+        json!({"name": "DATABASE_URL", "valueFrom": {"secretKeyRef": {"name": name, "key": key}}})
+    });
+    let identity = [
+        json!({"name": "GRITSTONE_CLUSTER_ID", "value": settings.cluster_id}),
+        field("GRITSTONE_NAMESPACE", "metadata.namespace"),
+        field("GRITSTONE_POD", "metadata.name"),
+        field("GRITSTONE_POD_UID", "metadata.uid"),
+    ];
+    url.into_iter().chain(identity).collect()
+}

@@ -1,0 +1,65 @@
+//! How far a Deployment's pods have come.
+
+use serde_json::Value;
+
+use crate::conditions::Saying;
+
+/// What a Deployment's status says, as far as we ask.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Rollout {
+    /// How many pods there are to be.
+    pub(crate) wanted: i32,
+    /// How many there are, starting and stopping ones included.
+    pub(crate) replicas: i32,
+    /// How many of them are ready.
+    pub(crate) ready: i32,
+    /// Whether every one there is, and no other, is as it should be.
+    pub(crate) is_done: bool,
+}
+
+impl Rollout {
+    /// Of a Deployment as the API server has it.
+    pub(crate) fn of(deployment: &Value) -> Self {
+        let count = |field: &Value| field.as_i64().and_then(|count| count.try_into().ok()).unwrap_or_default();
+        let status = &deployment["status"];
+        let (wanted, replicas) = (count(&deployment["spec"]["replicas"]), count(&status["replicas"]));
+        let (ready, updated) = (count(&status["readyReplicas"]), count(&status["updatedReplicas"]));
+        let seen = status["observedGeneration"].as_i64() >= deployment["metadata"]["generation"].as_i64();
+        Self { wanted, replicas, ready, is_done: seen && ready >= wanted && updated >= wanted && replicas <= wanted }
+    }
+
+    /// The condition `Ready` of an object whose pods are called `what` (`workers`), which has `reason` once they are all there.
+    pub(crate) fn ready(self, what: &str, reason: &'static str) -> Saying {
+        let Self { wanted, ready, .. } = self;
+        if !self.is_done {
+            return Saying::new("Ready", false, "Progressing", format!("{ready} of {wanted} {what} are ready"));
+        }
+        let message =
+            if wanted == 0 { format!("no {what} are asked for") } else { format!("{ready} {what} are ready") };
+        Saying::new("Ready", true, reason, message)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use gritstone_crds::kinds::ConditionStatus;
+    use serde_json::json;
+
+    #[test]
+    fn ready_is_when_as_many_as_asked_for_are() {
+        let said = |status: Value| {
+            let deployment = json!({"metadata": {"generation": 4}, "spec": {"replicas": 2}, "status": status});
+            Rollout::of(&deployment).ready("workers", "WorkersReady")
+        };
+        let counts =
+            |ready| json!({"observedGeneration": 4, "replicas": 2, "updatedReplicas": 2, "readyReplicas": ready});
+        assert_eq!(said(counts(1)).message, "1 of 2 workers are ready");
+        assert_eq!(said(counts(2)).status, ConditionStatus::True);
+        let old = json!({"observedGeneration": 3, "replicas": 2, "updatedReplicas": 2, "readyReplicas": 2});
+        assert_eq!(said(old).reason, "Progressing");
+        let surplus = json!({"observedGeneration": 4, "replicas": 3, "updatedReplicas": 2, "readyReplicas": 2});
+        assert_eq!(said(surplus).reason, "Progressing");
+        assert_eq!(said(json!({})).reason, "Progressing");
+    }
+}

@@ -1,0 +1,81 @@
+//! A Dispatcher's Deployment, kept true by the operator against a real API server.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+use gritstone_crds::kinds::{ConditionStatus, Dispatcher};
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use kube::api::{Api, PostParams};
+use serde_json::{Value, json};
+
+use support::{Rig, condition, says};
+
+/// A dispatcher that makes sense.
+fn spec() -> Value {
+    json!({"database": {"secretRef": {"name": "app-db"}}})
+}
+
+#[tokio::test]
+async fn a_dispatcher_becomes_a_deployment_that_it_owns() {
+    let rig = Rig::new("created").await;
+    let mut two = spec();
+    two["replicas"] = json!(2);
+    let dispatcher = rig.create::<Dispatcher>("main", two).await;
+    let deployment = rig.get::<Deployment>("main-dispatcher", |_| true).await;
+    let owner = &deployment.metadata.owner_references.as_ref().unwrap()[0];
+    assert_eq!((owner.kind.as_str(), &owner.uid), ("Dispatcher", dispatcher.metadata.uid.as_ref().unwrap()));
+    let spec = deployment.spec.unwrap();
+    assert_eq!(spec.replicas, Some(2));
+    let engine = &spec.template.spec.as_ref().unwrap().containers[0];
+    assert_eq!(engine.args.as_deref().unwrap(), ["dispatch", "-f", "/etc/gritstone/dispatcher.yaml"]);
+
+    let budget = rig.get::<PodDisruptionBudget>("main-dispatcher", |_| true).await;
+    assert_eq!(budget.spec.unwrap().selector, Some(spec.selector));
+
+    rig.say_ready("main-dispatcher", 2).await;
+    let ready = |d: &Dispatcher| says(d, "Ready", ConditionStatus::True, "DispatchersReady");
+    let status = rig.get("main", ready).await.status.unwrap();
+    assert_eq!((status.replicas, status.ready_replicas), (2, 2));
+}
+
+#[tokio::test]
+async fn a_dispatcher_that_says_nothing_but_its_database_is_enough_where_only_restricted_pods_are_taken() {
+    let rig = Rig::new("restricted").await;
+    rig.restrict().await;
+    rig.create::<Dispatcher>("main", spec()).await;
+    let deployment = rig.get::<Deployment>("main-dispatcher", |_| true).await;
+    let template = json!(deployment.spec.unwrap().template);
+    let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "one"}, "spec": template["spec"]});
+    let pods: Api<Pod> = rig.api();
+    let dry_run = PostParams { dry_run: true, ..PostParams::default() };
+    pods.create(&dry_run, &serde_json::from_value(pod).unwrap()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_template_is_merged_into_the_pods() {
+    let rig = Rig::new("template").await;
+    let mut spec = spec();
+    spec["template"] = json!({"spec": {
+        "priorityClassName": "high",
+        "containers": [{"name": "gritstone", "resources": {"limits": {"memory": "64Mi"}}}],
+    }});
+    rig.create::<Dispatcher>("main", spec).await;
+    let deployment = rig.get::<Deployment>("main-dispatcher", |_| true).await;
+    let pod = deployment.spec.unwrap().template.spec.unwrap();
+    assert_eq!(pod.priority_class_name.as_deref(), Some("high"));
+    assert_eq!(pod.containers.len(), 1);
+    assert!(pod.containers[0].resources.is_some());
+}
+
+#[tokio::test]
+async fn a_dispatcher_without_a_database_is_told_so_and_changes_nothing() {
+    let rig = Rig::new("invalid").await;
+    rig.create::<Dispatcher>("main", json!({})).await;
+    let told = rig.get::<Dispatcher>("main", |d| condition(d, "Ready").is_some()).await;
+    let ready = condition(&told, "Ready").unwrap();
+    assert_eq!(ready.reason, "InvalidSpec");
+    assert!(ready.message.starts_with("spec.database: is missing"), "{}", ready.message);
+    assert!(rig.api::<Deployment>().get_opt("main-dispatcher").await.unwrap().is_none());
+}

@@ -1,0 +1,178 @@
+//! The program: several of it at once take turns, and it says how it is. Against a real API server.
+
+mod support;
+
+use std::time::{Duration, Instant};
+
+use gritstone_crds::kinds::QueueWorker;
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::coordination::v1::Lease;
+use kube::api::{Api, PostParams};
+use nix::sys::signal::Signal;
+use serde_json::json;
+
+use support::{PATIENCE, Place};
+
+const LEADS: &str = "leading";
+const STANDS_BY: &str = "standing by for the Lease";
+
+/// A worker's Deployment, once some operator has made it.
+async fn is_looked_after(place: &Place, name: &str) {
+    let spec = json!({
+        "database": {"secretRef": {"name": "app-db"}},
+        "handler": {"http": {"url": "http://127.0.0.1:8080/jobs"}},
+    });
+    let workers: Api<QueueWorker> = Api::namespaced(place.client.clone(), &place.namespace);
+    let worker = QueueWorker::new(name, serde_json::from_value(spec).unwrap());
+    workers.create(&PostParams::default(), &worker).await.unwrap();
+    let deployments: Api<Deployment> = Api::namespaced(place.client.clone(), &place.namespace);
+    let made = async {
+        while deployments.get_opt(&format!("{name}-worker")).await.unwrap().is_none() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, made).await.unwrap();
+}
+
+fn holder(lease: Lease) -> Option<String> {
+    lease.spec.and_then(|spec| spec.holder_identity)
+}
+
+#[tokio::test]
+async fn a_standby_takes_over_within_15_s_of_the_leaders_sudden_death() {
+    let place = Place::new("killed").await;
+    let mut first = place.start(&[]);
+    first.says(LEADS).await;
+    let second = place.start(&[]);
+    second.says(STANDS_BY).await;
+    is_looked_after(&place, "early").await;
+
+    let killed = Instant::now();
+    first.signal(Signal::SIGKILL);
+    second.says(LEADS).await;
+    let took = killed.elapsed();
+    assert!(took < Duration::from_secs(15), "{took:?}");
+    first.ends().await;
+    is_looked_after(&place, "late").await;
+}
+
+#[tokio::test]
+async fn a_standby_takes_over_within_2_s_of_the_leaders_clean_exit() {
+    let place = Place::new("ended").await;
+    let mut first = place.start(&[]);
+    first.says(LEADS).await;
+    let mut second = place.start(&[]);
+    second.says(STANDS_BY).await;
+
+    first.signal(Signal::SIGTERM);
+    let told = Instant::now();
+    second.says(LEADS).await;
+    let took = told.elapsed();
+    assert!(took < Duration::from_secs(2), "{took:?}");
+    assert!(first.ends().await.success());
+    assert!(first.has_said("the Lease is given back"));
+
+    second.signal(Signal::SIGTERM);
+    assert!(second.ends().await.success());
+    let leases: Api<Lease> = Api::namespaced(place.client.clone(), &place.namespace);
+    let lease = leases.get("gritstone-operator").await.unwrap();
+    assert_eq!(lease.spec.as_ref().unwrap().lease_transitions, Some(1));
+    assert_eq!(holder(lease), None);
+}
+
+#[tokio::test]
+async fn a_standby_told_to_stop_leaves_the_lease_alone() {
+    let place = Place::new("standby").await;
+    let first = place.start(&[]);
+    first.says(LEADS).await;
+    let mut second = place.start(&[]);
+    second.says(STANDS_BY).await;
+    second.signal(Signal::SIGTERM);
+    assert!(second.ends().await.success());
+    let leases: Api<Lease> = Api::namespaced(place.client.clone(), &place.namespace);
+    assert!(holder(leases.get("gritstone-operator").await.unwrap()).is_some());
+}
+
+#[tokio::test]
+async fn a_leader_that_can_not_renew_is_gone_before_another_works() {
+    let place = Place::new("cut-off").await;
+    let (mut first, link) = place.start_linked(&[]).await;
+    first.says(LEADS).await;
+    let second = place.start(&[]);
+    second.says(STANDS_BY).await;
+    link.cut();
+    let status = first.ends().await;
+    assert!(!second.has_said(LEADS), "two at once");
+    assert_eq!(status.code(), Some(1));
+    second.says(LEADS).await;
+}
+
+#[tokio::test]
+async fn a_leader_that_was_frozen_past_its_term_ends_when_it_wakes() {
+    let place = Place::new("frozen").await;
+    let mut first = place.start(&[]);
+    first.says(LEADS).await;
+    let second = place.start(&[]);
+    second.says(STANDS_BY).await;
+    first.signal(Signal::SIGSTOP);
+    second.says(LEADS).await;
+    first.signal(Signal::SIGCONT);
+    assert_eq!(first.ends().await.code(), Some(1));
+    is_looked_after(&place, "mail").await;
+}
+
+#[tokio::test]
+async fn one_replica_alone_needs_no_lease() {
+    let place = Place::new("alone").await;
+    let mut alone = place.start(&["--leader-elect=false", "--cluster-id", "test"]);
+    is_looked_after(&place, "mail").await;
+    let leases: Api<Lease> = Api::namespaced(place.client.clone(), &place.namespace);
+    assert!(leases.get_opt("gritstone-operator").await.unwrap().is_none());
+    alone.signal(Signal::SIGTERM);
+    assert!(alone.ends().await.success());
+}
+
+#[tokio::test]
+async fn it_says_how_it_is_and_what_it_does() {
+    let place = Place::new("pages").await;
+    let first = place.start(&[]);
+    first.says(LEADS).await;
+    let second = place.start(&[]);
+    second.says(STANDS_BY).await;
+    is_looked_after(&place, "mail").await;
+
+    first.page_becomes("/readyz", |status, _| status == 200).await;
+    assert_eq!(first.page("/livez").await, (200, "ok\n".to_owned()));
+    assert_eq!((second.page("/livez").await.0, second.page("/readyz").await.0), (200, 200));
+    let leads = |text: &str, value: u8| {
+        text.contains(&format!("leader_election_master_status{{name=\"gritstone-operator\"}} {value}\n"))
+    };
+    assert!(leads(&second.page("/metrics").await.1, 0));
+    first
+        .page_becomes("/metrics", |_, text| {
+            leads(text, 1)
+                && text
+                    .contains("controller_runtime_reconcile_total{controller=\"queueworker\",result=\"requeue_after\"}")
+                && text.contains("controller_runtime_active_workers{controller=\"queueworker\"} 0\n")
+                && text.contains("controller_runtime_reconcile_time_seconds_count{controller=\"queueworker\"}")
+                && text.contains("rest_client_requests_total{code=\"200\",method=\"GET\"}")
+                && text.contains("rest_client_requests_total{code=\"201\",method=\"POST\"}")
+        })
+        .await;
+    assert_eq!(first.page("/nothing").await.0, 404);
+}
+
+#[tokio::test]
+async fn a_line_of_the_log_says_which_object_and_which_reconciliation() {
+    let place = Place::new("log").await;
+    let operator = place.start(&["--leader-elect=false"]);
+    is_looked_after(&place, "mail").await;
+    let line = operator.logs(|line| line["message"] == "applied" && line["kind"] == "Deployment").await;
+    assert_eq!(line["span"]["object"], format!("{}/mail", place.namespace));
+    assert_eq!(line["span"]["controller"], "queueworker");
+    assert_eq!(line["span"]["trace_id"].as_str().map(str::len), Some(32));
+
+    let plain = place.start(&["--leader-elect=false", "--log-format", "plain"]);
+    let said = plain.logs(|line| line["message"].as_str().is_some_and(|text| text.contains("serving /livez"))).await;
+    assert!(said.as_object().unwrap().len() == 1, "a line of words: {said}");
+}
