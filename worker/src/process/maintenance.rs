@@ -33,7 +33,9 @@ pub(super) struct Duties {
 
 /// Looks after the database until told to stop.
 pub(super) async fn run(store: Store, duties: Duties, stop: Stop) {
-    let mut link = Link::new(&store, "maintenance").reporting(&duties.registration.reporter);
+    let mut link = Link::new(&store, "maintenance")
+        .reporting(&duties.registration.reporter)
+        .counted(duties.registration.connections());
     // At boot the first round of everything, at once.
     let mut next =
         Next { neighbours: Instant::now(), prune: Instant::now(), sweep: Instant::now(), clear: Instant::now() };
@@ -87,7 +89,7 @@ async fn round(store: &Store, link: &mut Link, duties: &Duties, next: &mut Next)
     let now = Instant::now();
     let mut outcome = Ok(());
     if now >= next.neighbours {
-        let done = bury_neighbours(store, session, duties.registration.process_id).await;
+        let done = bury_neighbours(store, session, &duties.registration).await;
         next.neighbours = again(done, now, NEIGHBOURS_INTERVAL, &mut outcome)?;
     }
     if now >= next.prune {
@@ -132,10 +134,10 @@ async fn bury_silent(store: &Store, session: &mut Session<'_>, duties: &Duties) 
         tracing::warn!(size = buried.len(), "prune_processes");
     }
     for buried in buried {
-        settle(store, session, buried).await?;
+        settle(store, session, buried, &duties.registration).await?;
     }
     let orphans = in_time(session.recover_orphans(ORPHAN_INTERRUPTIONS)).await?;
-    settle(store, session, orphans).await
+    settle(store, session, orphans, &duties.registration).await
 }
 
 /// Sweeps limits and batches.
@@ -158,10 +160,12 @@ async fn sweep(store: &Store, session: &mut Session<'_>) -> Result<(), Error> {
 
 /// Buries processes that are provably gone, those of this host and those of an earlier container of this pod, without waiting for their
 /// heartbeats to age.
-async fn bury_neighbours(store: &Store, session: &mut Session<'_>, own: i64) -> Result<(), Error> {
+async fn bury_neighbours(store: &Store, session: &mut Session<'_>, own: &Registration) -> Result<(), Error> {
     let pod = identity::own_pod();
     for process in in_time(session.processes()).await? {
-        let Some(incarnation) = process.incarnation.as_deref().filter(|_| process.id != own) else { continue };
+        let Some(incarnation) = process.incarnation.as_deref().filter(|_| process.id != own.process_id) else {
+            continue;
+        };
         let how = if identity::is_gone(incarnation) {
             format!("pid {} is gone from its host", process.pid)
         } else if pod.is_some() && process.pod == pod && identity::is_predecessor(incarnation) {
@@ -170,7 +174,7 @@ async fn bury_neighbours(store: &Store, session: &mut Session<'_>, own: i64) -> 
             continue;
         };
         if let Some(buried) = in_time(session.bury(process.id, &Death::Exited { how })).await? {
-            settle(store, session, buried).await?;
+            settle(store, session, buried, own).await?;
         }
     }
     Ok(())
@@ -186,7 +190,7 @@ pub(super) async fn bury_predecessors(store: Store, registration: Registration) 
     loop {
         let bury = async {
             let session = link.session().await?;
-            bury_neighbours(&store, session, registration.process_id).await
+            bury_neighbours(&store, session, &registration).await
         };
         match bury.await {
             Ok(()) => return,
@@ -196,7 +200,12 @@ pub(super) async fn bury_predecessors(store: Store, registration: Registration) 
 }
 
 /// Logs what became of a dead process's jobs and hands on what they held.
-pub(super) async fn settle(store: &Store, session: &mut Session<'_>, buried: Buried) -> Result<(), Error> {
+pub(super) async fn settle(
+    store: &Store,
+    session: &mut Session<'_>,
+    buried: Buried,
+    by: &Registration,
+) -> Result<(), Error> {
     if buried.released.is_empty()
         && buried.interrupted.is_empty()
         && buried.failed.is_empty()
@@ -204,6 +213,7 @@ pub(super) async fn settle(store: &Store, session: &mut Session<'_>, buried: Bur
     {
         return Ok(());
     }
+    by.health.metrics().lives.buried(&buried);
     tracing::warn!(
         process_id = buried.process_id, name = buried.name, released = ?buried.released, interrupted = ?buried.interrupted,
         failed = ?buried.failed, "fail_many_claimed"
