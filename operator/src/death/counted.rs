@@ -35,6 +35,13 @@ impl Pruned {
             "Jobs of pruned processes, by what became of them: released, interrupted, failed",
             all.jobs.clone(),
         );
+        // There from the start, at zero: what comes later has no beginning to count from.
+        for reason in ["OOMKilled", "Error", "Completed"] {
+            drop(all.processes.get_or_create(&Reason { reason: reason.to_owned() }));
+        }
+        for outcome in ["released", "interrupted", "failed"] {
+            drop(all.jobs.get_or_create(&Outcome { outcome }));
+        }
         all
     }
 

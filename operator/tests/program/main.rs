@@ -2,6 +2,8 @@
 
 mod support;
 
+use std::collections::BTreeSet;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use gritstone_crds::kinds::QueueWorker;
@@ -160,6 +162,32 @@ async fn it_says_how_it_is_and_what_it_does() {
         })
         .await;
     assert_eq!(first.page("/nothing").await.0, 404);
+    every_metric_is_in_the_table(&first.page("/metrics").await.1);
+}
+
+/// Holds the reference to what an operator at work shows, names and types.
+fn every_metric_is_in_the_table(text: &str) {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/reference/operator.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    let rows = page.lines().filter_map(|line| line.strip_prefix("| `")).filter(|row| !row.starts_with("--"));
+    let documented: BTreeSet<_> = rows
+        .filter_map(|row| {
+            let (name, rest) = row.split_once(['{', '`'])?;
+            Some((name.to_owned(), rest.split('|').nth(1)?.trim().to_owned()))
+        })
+        .collect();
+    let types = text.lines().filter_map(|line| line.strip_prefix("# TYPE "));
+    let shown: BTreeSet<_> = types
+        .map(|line| {
+            let (name, kind) = line.split_once(' ').unwrap();
+            (if kind == "counter" { format!("{name}_total") } else { name.to_owned() }, kind.to_owned())
+        })
+        .collect();
+    let undocumented: Vec<_> = shown.difference(&documented).collect();
+    assert!(undocumented.is_empty(), "in no table: {undocumented:?}");
+    // Those of single workers are there once one scales.
+    let missing: Vec<_> = documented.difference(&shown).filter(|(name, _)| !name.contains("_queue_worker_")).collect();
+    assert!(missing.is_empty(), "not shown: {missing:?}");
 }
 
 #[tokio::test]

@@ -25,6 +25,10 @@ const LOOK: Duration = Duration::from_millis(50);
 /// How often a start is tried when somebody took the port between finding it free and listening.
 const TRIES: u32 = 3;
 
+/// What is written down: who asked for what, and what came of it, of service accounts alone. Nothing else in these tests is bound by rights.
+const AUDIT_POLICY: &str = r#"{"apiVersion": "audit.k8s.io/v1", "kind": "Policy", "omitStages": ["RequestReceived"], "rules": [
+    {"level": "Metadata", "userGroups": ["system:serviceaccounts"]}, {"level": "None"}]}"#;
+
 /// A Kubernetes API of this process's own, empty at first.
 ///
 /// Dropped, it ends at once and its folder goes.
@@ -65,6 +69,8 @@ impl Cluster {
         let token = format!("{:032x}", rand::rng().random::<u128>());
         write_signing_key(&server.join("service-accounts.key"), &server.join("service-accounts.pub"))?;
         write_tokens(&server.join("tokens.csv"), &token)?;
+        let policy = server.join("audit.yaml");
+        fs::write(&policy, AUDIT_POLICY).map_err(ClusterError::io(format!("writing {}", policy.display())))?;
         write_kubeconfig(&folder.path().join("kubeconfig"), port, &server.join("pki/apiserver.crt"), &token)?;
 
         // Not TERM: told to stop together, the API server waits for an etcd that is gone.
@@ -100,6 +106,11 @@ impl Cluster {
     /// The file that tells clients where it is and who they are: one who may do everything.
     pub fn kubeconfig(&self) -> PathBuf {
         self.folder.path().join("kubeconfig")
+    }
+
+    /// What service accounts asked for, one JSON document (audit.k8s.io/v1, `Event`) a line, as soon as it was answered.
+    pub fn audit_log(&self) -> PathBuf {
+        self.folder.path().join("kube-apiserver/audit.log")
     }
 
     /// Runs kubectl and returns what it printed.
@@ -151,6 +162,8 @@ fn server_command(programs: &Programs, folder: &Path, etcd_port: u16, port: u16)
         path_argument("token-auth-file", &folder.join("tokens.csv")),
         path_argument("service-account-signing-key-file", &folder.join("service-accounts.key")),
         path_argument("service-account-key-file", &folder.join("service-accounts.pub")),
+        path_argument("audit-policy-file", &folder.join("audit.yaml")),
+        path_argument("audit-log-path", &folder.join("audit.log")),
     ]);
     command.extend(
         [

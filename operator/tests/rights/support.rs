@@ -1,0 +1,290 @@
+//! The program under the chart's rights, and what the API server wrote down of it.
+
+use std::collections::BTreeSet;
+use std::fmt::Debug;
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+
+use gritstone_tests::cluster::{Cluster, helm};
+use k8s_openapi::NamespaceResourceScope;
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret};
+use kube::api::{Api, DeleteParams, PostParams};
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Client, Config, Resource, ResourceExt};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use tokio::process::{Child, Command};
+use tokio::sync::OnceCell;
+
+/// How long a busy machine may take.
+const PATIENCE: Duration = Duration::from_secs(90);
+
+async fn cluster() -> &'static Cluster {
+    static CLUSTER: OnceCell<Cluster> = OnceCell::const_new();
+    CLUSTER
+        .get_or_init(|| async {
+            let cluster = Cluster::start().await.unwrap();
+            let crds = root().join("crds").display().to_string();
+            cluster.kubectl(&["apply", "-f", &crds]).await.unwrap();
+            cluster.kubectl(&["wait", "--for=condition=Established", "crd", "--all"]).await.unwrap();
+            cluster
+        })
+        .await
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
+}
+
+pub async fn wait_for(what: &str, holds: impl AsyncFn() -> bool) {
+    let waiting = async {
+        while !holds().await {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    assert!(tokio::time::timeout(PATIENCE, waiting).await.is_ok(), "waiting for {what}");
+}
+
+/// A verb, and the resource that it is done to, with its group and part: `patch`, `gritstone.dev/queueworkers/status`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Right {
+    pub verb: String,
+    pub resource: String,
+}
+
+impl Right {
+    pub fn new(verb: &str, resource: &str) -> Self {
+        Self { verb: verb.to_owned(), resource: resource.to_owned() }
+    }
+
+    fn of(verb: &str, group: &str, resource: &str) -> Self {
+        Self::new(verb, &[group, resource].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("/"))
+    }
+}
+
+/// A namespace with the chart's rights for an operator in it.
+pub struct Place {
+    client: Client,
+    namespace: String,
+    rights: Vec<Value>,
+    folder: tempfile::TempDir,
+}
+
+impl Place {
+    /// `values` are helm's arguments.
+    pub async fn new(name: &str, values: &[&str]) -> Self {
+        let cluster = cluster().await;
+        let kubeconfig = Kubeconfig::read_from(cluster.kubeconfig()).unwrap();
+        let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.unwrap();
+        let client = Client::try_from(config).unwrap();
+        let namespaces: Api<Namespace> = Api::all(client.clone());
+        let namespace = json!({"metadata": {"generateName": format!("{name}-")}});
+        let made = namespaces.create(&PostParams::default(), &serde_json::from_value(namespace).unwrap()).await;
+        let namespace = made.unwrap().name_any();
+        let rights = rights(&namespace, values);
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("rights.json");
+        std::fs::write(&file, json!({"apiVersion": "v1", "kind": "List", "items": rights}).to_string()).unwrap();
+        cluster.kubectl(&["apply", "-f", &file.display().to_string()]).await.unwrap();
+        let place = Self { client, namespace, rights, folder };
+        place.create_secret().await;
+        place
+    }
+
+    fn api<K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>>(&self) -> Api<K> {
+        Api::namespaced(self.client.clone(), &self.namespace)
+    }
+
+    async fn create_secret(&self) {
+        let secret = json!({"metadata": {"name": "app-db"}, "stringData": {"uri": "postgres://127.0.0.1:1/app"}});
+        self.api::<Secret>().create(&PostParams::default(), &serde_json::from_value(secret).unwrap()).await.unwrap();
+    }
+
+    /// Takes the database's Secret away until that is noticed, and gives it back until that is.
+    pub async fn flip_secret(&self) {
+        let reason = async |is_missing: bool| {
+            wait_for("the Secret to be looked for", async || {
+                let worker = self.api::<gritstone_crds::kinds::QueueWorker>().get("mail").await.unwrap();
+                let conditions = worker.status.map(|status| status.conditions).unwrap_or_default();
+                let reached = conditions.iter().find(|condition| condition.r#type == "DatabaseReachable");
+                reached.is_some_and(|condition| (condition.reason == "Unreachable") != is_missing)
+            })
+            .await;
+        };
+        reason(false).await;
+        self.api::<Secret>().delete("app-db", &DeleteParams::default()).await.unwrap();
+        reason(true).await;
+        self.create_secret().await;
+        reason(false).await;
+    }
+
+    pub async fn create<K>(&self, name: &str, spec: Value)
+    where
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + DeserializeOwned + Serialize + Debug,
+    {
+        let object = json!({
+            "apiVersion": K::api_version(&()), "kind": K::kind(&()), "metadata": {"name": name}, "spec": spec,
+        });
+        let created = self.api::<K>().create(&PostParams::default(), &serde_json::from_value(object).unwrap()).await;
+        assert!(created.is_ok() || self.api::<K>().get_opt(name).await.unwrap().is_some(), "{created:?}");
+    }
+
+    pub async fn has_status<K>(&self, name: &str)
+    where
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + DeserializeOwned + Serialize + Debug,
+    {
+        wait_for("a status", async || !json!(self.api::<K>().get(name).await.unwrap())["status"].is_null()).await;
+    }
+
+    /// The id that is kept in the namespace.
+    pub async fn cluster_id(&self) -> Option<String> {
+        let map = self.api::<ConfigMap>().get_opt("gritstone-cluster-id").await.unwrap()?;
+        map.data?.remove("id")
+    }
+
+    /// The id that a Deployment's pods are told.
+    pub async fn cluster_id_of(&self, deployment: &str) -> String {
+        let deployment = json!(self.api::<Deployment>().get(deployment).await.unwrap());
+        let env = deployment["spec"]["template"]["spec"]["containers"][0]["env"].as_array().unwrap().clone();
+        let id = env.iter().find(|variable| variable["name"] == "GRITSTONE_CLUSTER_ID").unwrap();
+        id["value"].as_str().unwrap().to_owned()
+    }
+
+    fn account(&self) -> String {
+        format!("system:serviceaccount:{}:gritstone", self.namespace)
+    }
+
+    /// Starts the operator as its service account.
+    pub async fn start(&self, arguments: &[&str]) -> Operator {
+        let cluster = cluster().await;
+        let token = cluster.kubectl(&["create", "token", "gritstone", "-n", &self.namespace]).await.unwrap();
+        let mut config: Value = serde_json::from_slice(&std::fs::read(cluster.kubeconfig()).unwrap()).unwrap();
+        config["users"][0]["user"] = json!({"token": token.trim()});
+        config["contexts"][0]["context"]["namespace"] = json!(self.namespace);
+        let path = self.folder.path().join("kubeconfig");
+        std::fs::write(&path, config.to_string()).unwrap();
+        let child = Command::new(env!("CARGO_BIN_EXE_gritstone-operator"))
+            .args(["--image", "gritstone:test", "--health", "127.0.0.1:0"])
+            .args(arguments)
+            .env("KUBECONFIG", path)
+            .stderr(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        Operator(child)
+    }
+
+    /// What it has asked for, as the API server wrote it down.
+    fn events(&self) -> Vec<Value> {
+        let Some(cluster) = cluster_if_there() else { return Vec::new() };
+        let log = std::fs::read_to_string(cluster.audit_log()).unwrap();
+        let events = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        let account = self.account();
+        events.filter(|event| event["user"]["username"] == account.as_str()).collect()
+    }
+
+    /// What it was not allowed.
+    pub fn refused(&self) -> Vec<Value> {
+        self.events().into_iter().filter(|event| event["responseStatus"]["code"] == 403).collect()
+    }
+
+    /// The rights that it has used.
+    pub fn asked(&self) -> BTreeSet<Right> {
+        let mut rights = BTreeSet::new();
+        for event in self.events() {
+            let text = |field: &str| event["objectRef"][field].as_str().unwrap_or_default().to_owned();
+            let part = text("subresource");
+            let resource = if part.is_empty() { text("resource") } else { format!("{}/{part}", text("resource")) };
+            let verb = event["verb"].as_str().unwrap();
+            rights.insert(Right::of(verb, &text("apiGroup"), &resource));
+            // A patch that makes an object needs the right to create it, too.
+            if verb == "patch" && event["responseStatus"]["code"] == 201 {
+                rights.insert(Right::of("create", &text("apiGroup"), &resource));
+            }
+        }
+        rights
+    }
+
+    /// The rights that it has.
+    pub fn granted(&self) -> BTreeSet<Right> {
+        let mut rights = BTreeSet::new();
+        let texts = |value: &Value| {
+            value.as_array().unwrap().iter().map(|t| t.as_str().unwrap().to_owned()).collect::<Vec<_>>()
+        };
+        for role in self.rights.iter().filter(|object| is_of_operator(object)) {
+            for rule in role["rules"].as_array().unwrap() {
+                for group in texts(&rule["apiGroups"]) {
+                    for resource in texts(&rule["resources"]) {
+                        rights.extend(texts(&rule["verbs"]).iter().map(|verb| Right::of(verb, &group, &resource)));
+                    }
+                }
+            }
+        }
+        rights
+    }
+
+    /// Gives a person what the cluster's own role, which the chart adds to, would.
+    pub async fn bind(&self, role: &str, person: &str) {
+        let label = format!("rbac.authorization.k8s.io/aggregate-to-{role}");
+        let added = self.rights.iter().find(|object| object["metadata"]["labels"][&label] == "true").unwrap();
+        let arguments = [
+            "create",
+            "rolebinding",
+            person,
+            "-n",
+            &self.namespace,
+            &format!("--clusterrole={}", added["metadata"]["name"].as_str().unwrap()),
+            &format!("--user={person}"),
+        ];
+        cluster().await.kubectl(&arguments).await.unwrap();
+    }
+
+    pub async fn may(&self, person: &str, verb: &str, resource: &str) -> bool {
+        let (resource, part) = resource.split_once('/').unwrap_or((resource, ""));
+        let resource = format!("{resource}.gritstone.dev");
+        let part = format!("--subresource={part}");
+        let arguments = ["auth", "can-i", verb, &resource, &part, "-n", &self.namespace, "--as", person];
+        // It says no by its exit code, too.
+        cluster().await.kubectl(&arguments).await.is_ok_and(|said| said.trim() == "yes")
+    }
+}
+
+fn cluster_if_there() -> Option<&'static Cluster> {
+    futures::FutureExt::now_or_never(cluster())
+}
+
+/// The roles of people are not the operator's.
+fn is_of_operator(object: &Value) -> bool {
+    let labels = object["metadata"]["labels"].as_object();
+    let is_role = object["kind"].as_str().is_some_and(|kind| kind.ends_with("Role"));
+    is_role && !labels.is_some_and(|labels| labels.keys().any(|label| label.contains("/aggregate-to-")))
+}
+
+/// What the chart makes that is about rights.
+fn rights(namespace: &str, values: &[&str]) -> Vec<Value> {
+    let mut command = std::process::Command::new(helm().unwrap());
+    command.current_dir(root()).env_clear().env("HOME", std::env::temp_dir().join("gritstone-helm"));
+    command.args(["template", "gritstone", "charts/gritstone", "--namespace", namespace]);
+    let output = command.args(["--set", "gritstone-crds.enabled=false"]).args(values).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let rendered = String::from_utf8(output.stdout).unwrap();
+    let documents = rendered.split("\n---\n").filter(|document| document.contains("kind:"));
+    let objects = documents.map(|document| serde_saphyr::from_str::<Value>(document).unwrap());
+    let kinds = ["ServiceAccount", "Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding"];
+    objects.filter(|object| kinds.contains(&object["kind"].as_str().unwrap_or_default())).collect()
+}
+
+/// A running operator.
+pub struct Operator(Child);
+
+impl Operator {
+    pub async fn stop(&mut self) {
+        kill(Pid::from_raw(self.0.id().unwrap().try_into().unwrap()), Signal::SIGTERM).unwrap();
+        assert!(tokio::time::timeout(PATIENCE, self.0.wait()).await.unwrap().unwrap().success());
+    }
+}
