@@ -11,13 +11,12 @@ use serde_json::{Value, json};
 use support::{Place, Right, wait_for};
 
 /// What the chart grants and these tests don't see used, each with the reason.
-const UNUSED: [(&str, &str); 6] = [
+const UNUSED: [(&str, &str); 5] = [
     ("update */finalizers", "only clusters that enforce who may name an owner ask for it"),
     ("* gritstone.dev/recurringtasks", "another test of its kind's"),
     ("* gritstone.dev/cronschedules", "another test of its kind's"),
-    ("patch pods", "scaling down, which takes minutes"),
-    ("get apps/deployments", "scaling, which takes minutes"),
-    ("get policy/poddisruptionbudgets", "scaling, which takes minutes"),
+    ("patch pods", "scaling down, which needs a queue that was full"),
+    ("get apps/deployments", "scaling, which needs a queue that is full"),
 ];
 
 fn is_excused(right: &Right) -> bool {

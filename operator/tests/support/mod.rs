@@ -90,6 +90,13 @@ impl Drop for Rig {
 
 impl Rig {
     pub async fn new(name: &str) -> Self {
+        let rig = Self::without_operator(name).await;
+        rig.start_operator();
+        rig
+    }
+
+    /// The namespace alone.
+    pub async fn without_operator(name: &str) -> Self {
         let kubeconfig = Kubeconfig::read_from(cluster().await.kubeconfig()).unwrap();
         let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.unwrap();
         let client = Client::try_from(config.clone()).unwrap();
@@ -100,13 +107,17 @@ impl Rig {
         let requests = Arc::<Mutex<Vec<String>>>::default();
         let (operator, instruments) = (Mutex::default(), Instruments::default());
         let rig = Self { client, config, namespace, requests, instruments, operator };
-        rig.start_operator();
         rig.create_secret().await;
         rig
     }
 
     /// Starts an operator. The one before, if there is one, ends in the middle of whatever it does, as if it was killed.
     pub fn start_operator(&self) {
+        self.start_operator_with(|client| client);
+    }
+
+    /// Starts one whose client is made of the one that is given.
+    pub fn start_operator_with(&self, client: impl FnOnce(Client) -> Client + Send + 'static) {
         let settings = Settings {
             namespace: Some(self.namespace.clone()),
             image: "gritstone:test".to_owned(),
@@ -125,7 +136,7 @@ impl Rig {
         let (config, instruments) = (self.config.clone(), self.instruments.clone());
         runtime.spawn(async move {
             let builder = ClientBuilder::try_from(config).unwrap();
-            let client = builder.with_layer(&MapRequestLayer::new(note)).build();
+            let client = client(builder.with_layer(&MapRequestLayer::new(note)).build());
             run(client, settings, instruments, CancellationToken::new()).await;
         });
         *self.operator.lock().unwrap() = Some(runtime);

@@ -1,0 +1,167 @@
+//! Whatever goes wrong between the operator and the API server, the same objects come of it: the operator killed at each of its calls, watches
+//! that lose, double or delay what they say, refusals, answers that never come.
+
+mod mischief;
+#[path = "../support/mod.rs"]
+mod support;
+
+use std::time::Duration;
+
+use futures::StreamExt;
+use gritstone_crds::kinds::{Dispatcher, QueueWorker};
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use kube::Resource;
+use kube::api::{DeleteParams, ListParams};
+use serde_json::{Value, json};
+use tokio::sync::OnceCell;
+
+use mischief::{Fate, Mischief, Watching, through};
+use support::Rig;
+
+/// How long what is disturbed may take: a watch that broke waits up to half a minute before it begins anew.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Two manifests, edits of them, and somebody who meddles with what they became.
+async fn act(rig: &Rig) {
+    let database = json!({"secretRef": {"name": "app-db"}});
+    let handler = json!({"http": {"url": "http://127.0.0.1:8080/jobs"}});
+    rig.create::<QueueWorker>("mail", json!({"database": database, "handler": handler})).await;
+    rig.create::<QueueWorker>("gone", json!({"database": database, "handler": handler})).await;
+    rig.create::<Dispatcher>("main", json!({"database": database})).await;
+    rig.patch::<QueueWorker>("mail", json!({"spec": {"threads": 7, "replicas": 2}})).await;
+    rig.patch::<Dispatcher>("main", json!({"spec": {"batchSize": 50}})).await;
+    rig.api::<QueueWorker>().delete("gone", &DeleteParams::default()).await.unwrap();
+    // There is no garbage collector here.
+    let _ = rig.api::<Deployment>().delete("mail-worker", &DeleteParams::default()).await;
+}
+
+/// All there is, without what differs from one time to another.
+async fn look(rig: &Rig) -> Vec<Value> {
+    let mut all = objects::<QueueWorker>(rig).await;
+    all.extend(objects::<Dispatcher>(rig).await);
+    all.extend(objects::<Deployment>(rig).await);
+    all.extend(objects::<PodDisruptionBudget>(rig).await);
+    // Their owner is gone, and whether they were made before is chance.
+    all.retain(|object| object["metadata"]["name"] != "gone-worker");
+    all
+}
+
+async fn objects<K>(rig: &Rig) -> Vec<Value>
+where
+    K: Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()>
+        + Clone
+        + std::fmt::Debug
+        + serde::de::DeserializeOwned
+        + serde::Serialize,
+{
+    let list = rig.api::<K>().list(&ListParams::default()).await.unwrap();
+    list.items.iter().map(|object| without_chance(json!(object), rig.namespace())).collect()
+}
+
+fn without_chance(mut object: Value, namespace: &str) -> Value {
+    let owners = object["metadata"]["ownerReferences"].as_array().into_iter().flatten();
+    let owners: Vec<_> = owners.map(|owner| owner["name"].clone()).collect();
+    let metadata = &object["metadata"];
+    object["metadata"] = json!({"name": metadata["name"], "labels": metadata["labels"], "owners": owners});
+    for condition in object.pointer_mut("/status/conditions").and_then(Value::as_array_mut).into_iter().flatten() {
+        condition["lastTransitionTime"] = Value::Null;
+    }
+    // A digest of this Secret, of which there is one in each namespace.
+    for chance in ["/spec/template/metadata/annotations/gritstone.dev~1database-digest"] {
+        if let Some(value) = object.pointer_mut(chance) {
+            *value = Value::Null;
+        }
+    }
+    serde_json::from_str(&object.to_string().replace(namespace, "here")).unwrap()
+}
+
+/// What comes of it when nothing goes wrong, once nothing more comes.
+async fn undisturbed() -> &'static Vec<Value> {
+    static COME: OnceCell<Vec<Value>> = OnceCell::const_new();
+    COME.get_or_init(|| async {
+        let rig = Rig::new("undisturbed").await;
+        act(&rig).await;
+        let is_there = |objects: &[Value]| {
+            let conditions = |kind: &str| {
+                let of_kind =
+                    objects.iter().find(|object| object["kind"] == kind && object["metadata"]["name"] != "gone");
+                of_kind.and_then(|object| object["status"]["conditions"].as_array().cloned()).unwrap_or_default()
+            };
+            let reached = |kind: &str| conditions(kind).iter().any(|condition| condition["reason"] == "Unreachable");
+            let deployment = objects
+                .iter()
+                .find(|object| object["metadata"]["name"] == "mail-worker" && object["kind"] == "Deployment");
+            reached("QueueWorker")
+                && reached("Dispatcher")
+                && deployment.is_some_and(|deployment| deployment["spec"]["replicas"] == 2)
+                && objects.iter().filter(|object| object["kind"] == "PodDisruptionBudget").count() == 2
+                && objects.iter().filter(|object| object["kind"] == "Deployment").count() == 2
+        };
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        loop {
+            let before = look(&rig).await;
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            let now = look(&rig).await;
+            if is_there(&now) && before == now {
+                return now;
+            }
+            assert!(tokio::time::Instant::now() < deadline, "{now:#?}");
+        }
+    })
+    .await
+}
+
+async fn converges(rig: &Rig, what: &str) {
+    let wanted = undisturbed().await;
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    loop {
+        let now = look(rig).await;
+        if &now == wanted {
+            return;
+        }
+        assert!(tokio::time::Instant::now() < deadline, "{what}: {}", differences(wanted, &now));
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+fn differences(wanted: &[Value], now: &[Value]) -> String {
+    let missing = wanted.iter().filter(|object| !now.contains(object)).map(|object| format!("- {object}\n"));
+    missing.chain(now.iter().filter(|object| !wanted.contains(object)).map(|object| format!("+ {object}\n"))).collect()
+}
+
+async fn disturbed(name: &str, mischief: Mischief) {
+    let what = format!("{mischief:?}");
+    let (rig, fate) = (Rig::without_operator(name).await, Fate::default());
+    let of_operator = fate.clone();
+    rig.start_operator_with(move |client| through(mischief, of_operator, client));
+    act(&rig).await;
+    tokio::select! {
+        () = converges(&rig, &what) => {}
+        () = fate.dies() => {
+            rig.start_operator();
+            converges(&rig, &what).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn killed_at_any_of_its_calls() {
+    let kills = (1..=32).flat_map(|call| [true, false].map(|is_sent| Mischief::Die { call, is_sent }));
+    let kills = kills.enumerate().map(|(number, kill)| async move { disturbed(&format!("kill-{number}"), kill).await });
+    futures::stream::iter(kills).buffer_unordered(8).collect::<()>().await;
+}
+
+#[tokio::test]
+async fn refused_or_unheard() {
+    let answers = [Some(409), Some(429), Some(500), Some(503), None];
+    let answers = answers.map(|answer| async move { disturbed("answers", Mischief::Answer(answer)).await });
+    futures::future::join_all(answers).await;
+}
+
+#[tokio::test]
+async fn watches_that_lose_double_or_delay() {
+    let watches = [Watching::Doubled, Watching::Torn, Watching::Late, Watching::Forgotten];
+    let watches = watches.map(|watching| async move { disturbed("watches", Mischief::Watch(watching)).await });
+    futures::future::join_all(watches).await;
+}
