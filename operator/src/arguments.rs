@@ -10,14 +10,14 @@ use crate::logging::LogFormat;
 #[derive(Clone, Debug, Parser)]
 #[command(name = "gritstone-operator", version)]
 pub struct Arguments {
-    /// A namespace to look after: given again, or separated by commas, for more; all of them if none is named
+    /// A namespace to look after: given again, or separated by commas, for more; * for all [default: its own]
     #[arg(long, env = "GRITSTONE_OPERATOR_NAMESPACE", value_delimiter = ',', value_name = "NAME")]
     pub namespace: Vec<String>,
     /// The image of workers and dispatchers, with `gritstone` at /gritstone
     #[arg(long, env = "GRITSTONE_OPERATOR_IMAGE")]
     pub image: String,
-    /// Where the Lease and the cluster's id are kept [default: the pod's own namespace, or that of KUBECONFIG's context]
-    #[arg(long, env = "GRITSTONE_OPERATOR_OWN_NAMESPACE", value_name = "NAME")]
+    /// Its own namespace, where the Lease and the cluster's id are kept [default: the pod's, or that of KUBECONFIG's context]
+    #[arg(long, env = "GRITSTONE_NAMESPACE", value_name = "NAME")]
     pub own_namespace: Option<String>,
     /// Work only while holding the Lease, so that several replicas take turns; false for one replica alone
     #[arg(long, env = "GRITSTONE_OPERATOR_LEADER_ELECT", default_value_t = true, action = ArgAction::Set, num_args = 0..=1,
@@ -27,8 +27,11 @@ pub struct Arguments {
     #[arg(long, env = "GRITSTONE_OPERATOR_LEASE", default_value = "gritstone-operator", value_name = "NAME")]
     pub lease: String,
     /// Where /livez, /readyz and /metrics are served
-    #[arg(long, env = "GRITSTONE_OPERATOR_LISTEN", default_value = "0.0.0.0:8080", value_name = "ADDRESS")]
-    pub listen: SocketAddr,
+    #[arg(long, env = "GRITSTONE_OPERATOR_HEALTH", default_value = "0.0.0.0:8080", value_name = "ADDRESS")]
+    pub health: SocketAddr,
+    /// Its name among replicas [default: HOSTNAME]
+    #[arg(long, env = "GRITSTONE_POD", value_name = "NAME")]
+    pub pod: Option<String>,
     /// What tells this cluster from others in a database [default: the UID of the namespace kube-system]
     #[arg(long, env = "GRITSTONE_CLUSTER_ID", value_name = "ID")]
     pub cluster_id: Option<String>,
@@ -40,16 +43,35 @@ pub struct Arguments {
     pub log_format: LogFormat,
 }
 
+impl Arguments {
+    /// The namespaces to look after, each for itself; None is all of them.
+    pub fn scopes(&self, own_namespace: &str) -> Vec<Option<String>> {
+        let mut named: Vec<&str> =
+            self.namespace.iter().map(|name| name.trim()).filter(|name| !name.is_empty()).collect();
+        named.sort_unstable();
+        named.dedup();
+        match &named[..] {
+            [] => vec![Some(own_namespace.to_owned())],
+            named if named.contains(&"*") => vec![None],
+            named => named.iter().map(|name| Some((*name).to_owned())).collect(),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn namespaces_are_given_again_or_by_commas_and_the_election_can_be_left_out() {
+    fn namespaces_are_given_again_or_by_commas_each_once_and_the_election_can_be_left_out() {
         let read = |more: &[&str]| {
             Arguments::try_parse_from([&["gritstone-operator", "--image", "g:1"], more].concat()).expect("arguments")
         };
-        assert_eq!(read(&["--namespace", "a,b", "--namespace", "c"]).namespace, ["a", "b", "c"]);
+        let scopes = |more: &[&str]| read(more).scopes("own");
+        let named = ["a", "b", "c"].map(|name| Some(name.to_owned()));
+        assert_eq!(scopes(&["--namespace", "b, a,b", "--namespace", "c"]), named);
+        assert_eq!(scopes(&["--namespace", "*"]), [None]);
+        assert_eq!(scopes(&[]), [Some("own".to_owned())]);
         assert!(read(&[]).leader_elect && read(&["--leader-elect"]).leader_elect);
         assert!(!read(&["--leader-elect=false"]).leader_elect);
     }

@@ -7,6 +7,8 @@ use kube::runtime::events::{Recorder, Reporter};
 
 use crate::backoff::Backoff;
 use crate::database::Databases;
+use crate::owned::Owned;
+use crate::stale::Written;
 use crate::{FIELD_MANAGER, Instruments};
 
 /// What the operator is told when it starts.
@@ -28,6 +30,8 @@ pub(crate) struct Context {
     pub(crate) backoff: Backoff,
     pub(crate) databases: Arc<Databases>,
     pub(crate) instruments: Instruments,
+    pub(crate) owned: Owned,
+    pub(crate) written: Written,
 }
 
 impl Context {
@@ -35,7 +39,8 @@ impl Context {
         let reporter = Reporter { controller: FIELD_MANAGER.to_owned(), instance: None };
         let recorder = Recorder::new(client.clone(), reporter);
         let databases = Databases::new(client.clone());
-        Self { client, settings, recorder, backoff: Backoff::default(), databases, instruments }
+        let (backoff, owned, written) = (Backoff::default(), Owned::default(), Written::default());
+        Self { client, settings, recorder, backoff, databases, instruments, owned, written }
     }
 
     /// The name of a controller among those of all namespaces that are looked after.

@@ -6,7 +6,8 @@
 //!
 //! `database` keeps an eye on the queue databases that manifests name.
 //! `engine` is the pods that workers and dispatchers have alike, `control` what looking after an object is made of whichever its kind.
-//! [`autoscale`] decides how many workers there should be; nothing asks it yet. `conditions` and `events` tell people, `backoff` waits after an error, [`run`] runs it all until it is told to stop.
+//! [`autoscale`] decides how many workers there should be; nothing asks it yet. `owned` knows the objects that ours are made of, `stale` which
+//! reads are older than our writes. `conditions` and `events` tell people, `backoff` waits after an error, [`run`] runs it all until it is told to stop.
 //!
 //! Around that: [`leader`] lets one of several replicas work, [`health`] and [`metrics`] are what [`pages`] serves, [`logging`] the log,
 //! [`Arguments`] the command line.
@@ -28,9 +29,11 @@ mod instruments;
 pub mod leader;
 pub mod logging;
 pub mod metrics;
+mod owned;
 pub mod pages;
 mod queue_worker;
 mod run;
+mod stale;
 
 pub use arguments::Arguments;
 pub use cluster_id::cluster_id;

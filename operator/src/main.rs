@@ -21,10 +21,13 @@ fn main() -> anyhow::Result<()> {
     logging::start(&arguments.log, arguments.log_format).context("reading --log")?;
     // Only fails where one is installed already.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let listener = TcpListener::bind(arguments.listen).with_context(|| format!("listening on {}", arguments.listen))?;
+    let listener = TcpListener::bind(arguments.health).with_context(|| format!("listening on {}", arguments.health))?;
     listener.set_nonblocking(true).context("listening without waiting")?;
 
     let runtime = tokio::runtime::Runtime::new().context("starting the controllers' runtime")?;
+    let stop = CancellationToken::new();
+    // Before anything is said: whoever reads it may tell us to stop.
+    runtime.block_on(async { stop_on_signal(stop.clone()) }).context("listening to signals")?;
     let config =
         runtime.block_on(Config::infer()).context("finding the API server, from the pod or from KUBECONFIG")?;
     let operator = Operator {
@@ -32,7 +35,7 @@ fn main() -> anyhow::Result<()> {
         config,
         instruments: Instruments::default(),
         fence: if arguments.leader_elect { Fence::default() } else { Fence::open() },
-        stop: CancellationToken::new(),
+        stop,
         finished: CancellationToken::new(),
         arguments,
     };
@@ -84,7 +87,8 @@ impl Operator {
     }
 
     fn candidate(&self) -> Candidate {
-        let pod = std::env::var("HOSTNAME").unwrap_or_else(|_| "operator".to_owned());
+        let pod = self.arguments.pod.clone().or_else(|| std::env::var("HOSTNAME").ok());
+        let pod = pod.unwrap_or_else(|| "operator".to_owned());
         Candidate {
             namespace: self.own_namespace.clone(),
             lease: self.arguments.lease.clone(),
@@ -100,7 +104,6 @@ impl Operator {
 
     /// Runs the controllers once this operator leads.
     async fn work(&self, term: oneshot::Receiver<Term>) -> anyhow::Result<()> {
-        tokio::spawn(stop_on_signal(self.stop.clone()));
         let health = self.instruments.health.clone();
         tokio::spawn({
             let (health, stop) = (health.clone(), self.stop.clone());
@@ -140,10 +143,7 @@ impl Operator {
                 None => return Ok(()),
             },
         };
-        let namespaces: Vec<Option<String>> = match &self.arguments.namespace[..] {
-            [] => vec![None],
-            named => named.iter().cloned().map(Some).collect(),
-        };
+        let namespaces = self.arguments.scopes(&self.own_namespace);
         let runs = namespaces.into_iter().map(|namespace| {
             let settings = Settings { namespace, image: self.arguments.image.clone(), cluster_id: cluster_id.clone() };
             run(client.clone(), settings, self.instruments.clone(), stop.clone())
@@ -153,13 +153,15 @@ impl Operator {
     }
 }
 
-async fn stop_on_signal(stop: CancellationToken) {
-    let (Ok(mut term), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
-        return;
-    };
-    tokio::select! {
-        _ = term.recv() => {}
-        _ = interrupt.recv() => {}
-    }
-    stop.cancel();
+/// Listens to TERM and INT from now on.
+fn stop_on_signal(stop: CancellationToken) -> std::io::Result<()> {
+    let (mut term, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = term.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        stop.cancel();
+    });
+    Ok(())
 }

@@ -5,12 +5,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::Instruments;
 use crate::context::{Context, Settings};
-use crate::{dispatcher, queue_worker};
+use crate::{dispatcher, owned, queue_worker};
 
 /// Looks after the objects of one namespace, or of all, until `stop` is cancelled; what is being written then is finished.
 pub async fn run(client: Client, settings: Settings, instruments: Instruments, stop: CancellationToken) {
     let context = std::sync::Arc::new(Context::new(client, settings, instruments));
     let databases = context.databases.clone().run(stop.clone());
+    let owned = owned::watch(context.clone(), stop.clone());
     let workers = queue_worker::run(context.clone(), stop.clone());
-    tokio::join!(databases, workers, dispatcher::run(context, stop));
+    tokio::join!(databases, owned, workers, dispatcher::run(context, stop));
 }

@@ -49,9 +49,16 @@ wait_for() {
     done
 }
 
+# A namespace that takes only pods which keep to the strictest standard.
+make_namespace() {
+    kubectl create namespace "$1" >/dev/null
+    kubectl label namespace "$1" pod-security.kubernetes.io/enforce=restricted >/dev/null
+}
+
 # Installs the operator from the chart, or another in `chart`, for the namespace that the script is about.
 install_operator() {
-    helm install gritstone "${chart:-$root/charts/gritstone}" --namespace gritstone-system --create-namespace --wait --timeout 3m \
+    kubectl get namespace gritstone-system >/dev/null 2>&1 || make_namespace gritstone-system
+    helm install gritstone "${chart:-$root/charts/gritstone}" --namespace gritstone-system --wait --timeout 3m \
         --set "namespaces={$namespace}" --set operator.image.repository=localhost/gritstone-operator \
         --set worker.image.repository=localhost/gritstone-worker --set operator.image.tag=test --set worker.image.tag=test \
         --set operator.image.pullPolicy=Never "$@" >/dev/null 2>"$WORK/helm.log" || {

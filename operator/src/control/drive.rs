@@ -9,12 +9,15 @@ use futures::FutureExt;
 use futures::StreamExt;
 use futures::future::ready;
 use kube::ResourceExt;
+use kube::runtime::WatchStreamExt;
 use kube::runtime::controller::{Action, Config, Controller, Error as Watching};
+use kube::runtime::reflector::{self, ObjectRef};
+use kube::runtime::watcher::{self, watcher};
 use rand::Rng;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
-use super::{Error, Ours};
+use super::{Error, Ours, api};
 use crate::context::Context;
 use crate::metrics::Outcome;
 
@@ -25,7 +28,18 @@ const AT_MOST: Duration = Duration::from_secs(2 * 60);
 /// How often everything is looked at though nobody said that it changed.
 pub(crate) const LOOK: Duration = Duration::from_secs(10 * 60);
 
-/// Looks after every object that `controller` watches until `stop` is cancelled; what is under way then is finished.
+/// A controller that watches all objects of its kind. What Kubernetes keeps about whose their fields are, half of their size, is left out.
+pub(crate) fn controller<K: Ours>(context: &Context) -> Controller<K> {
+    let (reader, writer) = reflector::store();
+    let objects = watcher(api::<K>(context), watcher::Config::default())
+        .default_backoff()
+        .modify(|object| object.meta_mut().managed_fields = None)
+        .reflect(writer)
+        .applied_objects();
+    Controller::for_stream(objects, reader)
+}
+
+/// Looks after every object that `controller` watches, and the objects that it owns, until `stop` is cancelled; what is under way then is finished.
 pub(crate) async fn drive<K, F>(
     controller: Controller<K>,
     reconcile: fn(Arc<K>, Arc<Context>) -> F,
@@ -39,7 +53,13 @@ pub(crate) async fn drive<K, F>(
     let running = context.instruments.health.begin(context.scoped(&name));
     context.instruments.metrics.reconciling.begin(&name, CONCURRENCY);
     let store = controller.store();
+    if stop.run_until_cancelled(context.owned.synced()).await.is_none() {
+        return;
+    }
+    let touched = context.owned.touched(&K::kind(&()));
+    let touched = touched.map(|owner| ObjectRef::new(&owner.name).within(&owner.namespace));
     let work = controller
+        .reconcile_on(touched)
         .with_config(Config::default().concurrency(CONCURRENCY))
         .graceful_shutdown_on(stop.cancelled_owned())
         .run(
@@ -74,6 +94,9 @@ async fn observed<K: Ours>(
     context: Arc<Context>,
     work: impl Future<Output = Result<Action, Error>> + Send,
 ) -> Result<Action, Error> {
+    if context.written.is_stale(&object.place(), object.meta().resource_version.as_deref()) {
+        return Ok(Action::await_change());
+    }
     let place = format!("{}/{}", object.namespace().unwrap_or_default(), object.name_any());
     let trace_id = format!("{:032x}", rand::rng().random::<u128>());
     let span = tracing::info_span!("reconcile", controller = &*name, object = place, trace_id);

@@ -22,7 +22,7 @@ pub(crate) async fn make<K: Ours>(object: &K, wanted: &[&Wanted], context: &Cont
     let namespace = object.namespace().unwrap_or_default();
     let mut applied = Vec::with_capacity(wanted.len());
     for wanted in wanted {
-        match apply(&context.client, &namespace, wanted).await {
+        match apply(context, &namespace, wanted).await {
             Ok(object) => applied.push(object),
             Err(kube::Error::Api(status)) if matches!(status.code, 400 | 403 | 422) => {
                 return Ok(Made::Refused(format!("the API server refused: {}", status.message)));
@@ -50,7 +50,7 @@ pub(crate) async fn report<K: Ours>(object: &K, status: &K::Status, context: &Co
     });
     let parameters = PatchParams::apply(FIELD_MANAGER).force();
     match objects.patch_status(&name, &parameters, &Patch::Apply(&patch)).await {
-        Ok(_) => {}
+        Ok(written) => context.written.note(&object.place(), written.meta().resource_version.as_deref()),
         // It was deleted meanwhile.
         Err(kube::Error::Api(status)) if status.code == 404 => return Ok(()),
         Err(source) => return Err(Error::Status { object: object.place(), source }),

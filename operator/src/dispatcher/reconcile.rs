@@ -4,28 +4,23 @@ use std::sync::Arc;
 
 use gritstone_crds::kinds::Dispatcher;
 use jiff::Timestamp;
-use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::ResourceExt;
-use kube::runtime::controller::{Action, Controller};
-use kube::runtime::watcher;
+use kube::runtime::controller::Action;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use super::build::engine;
+use super::observe::observe;
 use super::status::{Outcome, status};
 use super::validate::validate;
-use crate::FIELD_MANAGER;
 use crate::context::Context;
-use crate::control::{Error, LOOK, Made, Ours, api, drive, make, report};
+use crate::control::{Error, LOOK, Made, Ours, controller, drive, make, report};
+use crate::database::User;
 use crate::engine::{Built, build};
 
 /// Looks after every Dispatcher until `stop` is cancelled.
 pub(crate) async fn run(context: Arc<Context>, stop: CancellationToken) {
-    let owned = watcher::Config::default().labels(&format!("app.kubernetes.io/managed-by={FIELD_MANAGER}"));
-    let controller = Controller::new(api::<Dispatcher>(&context), watcher::Config::default())
-        .owns(api::<Deployment>(&context), owned.clone())
-        .owns(api::<PodDisruptionBudget>(&context), owned);
+    let controller = controller::<Dispatcher>(&context).reconcile_on(context.databases.changes());
     drive(controller, reconcile, context, stop).await;
 }
 
@@ -33,6 +28,7 @@ async fn reconcile(dispatcher: Arc<Dispatcher>, context: Arc<Context>) -> Result
     if dispatcher.metadata.deletion_timestamp.is_some() {
         // What it owns goes with it.
         context.backoff.succeeded(&dispatcher.place());
+        context.databases.forget(&User::of(dispatcher.as_ref()));
         return Ok(Action::await_change());
     }
     let outcome = match validate(&dispatcher.spec) {
@@ -51,9 +47,14 @@ async fn reconcile(dispatcher: Arc<Dispatcher>, context: Arc<Context>) -> Result
 
 /// Makes the objects of a dispatcher that makes sense.
 async fn outcome(dispatcher: &Dispatcher, context: &Context) -> Result<Outcome, Error> {
-    let Built { deployment, budget } = build(&engine(dispatcher, &dispatcher.name_any()), &context.settings);
+    let database =
+        observe(dispatcher, context).await.map_err(|source| Error::Observe { object: dispatcher.place(), source })?;
+    let (name, digest) = (dispatcher.name_any(), database.as_ref().and_then(|standing| standing.digest.as_deref()));
+    let Built { deployment, budget } = build(&engine(dispatcher, &name, digest), &context.settings);
     Ok(match make(dispatcher, &[&deployment, &budget], context).await? {
         Made::Refused(said) => Outcome::Refused(said),
-        Made::Applied(objects) => Outcome::Applied(objects.into_iter().next().unwrap_or(Value::Null)),
+        Made::Applied(objects) => {
+            Outcome::Applied { database, deployment: objects.into_iter().next().unwrap_or(Value::Null) }
+        }
     })
 }

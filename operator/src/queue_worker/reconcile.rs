@@ -4,11 +4,8 @@ use std::sync::Arc;
 
 use gritstone_crds::kinds::QueueWorker;
 use jiff::Timestamp;
-use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::ResourceExt;
-use kube::runtime::controller::{Action, Controller};
-use kube::runtime::watcher;
+use kube::runtime::controller::Action;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
@@ -16,19 +13,14 @@ use super::build::engine;
 use super::observe::observe;
 use super::status::{Outcome, status};
 use super::validate::validate;
-use crate::FIELD_MANAGER;
 use crate::context::Context;
-use crate::control::{Error, LOOK, Made, Ours, api, drive, make, report};
+use crate::control::{Error, LOOK, Made, Ours, controller, drive, make, report};
 use crate::database::User;
 use crate::engine::{Built, build};
 
 /// Looks after every QueueWorker until `stop` is cancelled.
 pub(crate) async fn run(context: Arc<Context>, stop: CancellationToken) {
-    let owned = watcher::Config::default().labels(&format!("app.kubernetes.io/managed-by={FIELD_MANAGER}"));
-    let controller = Controller::new(api::<QueueWorker>(&context), watcher::Config::default())
-        .owns(api::<Deployment>(&context), owned.clone())
-        .owns(api::<PodDisruptionBudget>(&context), owned)
-        .reconcile_on(context.databases.changes());
+    let controller = controller::<QueueWorker>(&context).reconcile_on(context.databases.changes());
     drive(controller, reconcile, context, stop).await;
 }
 

@@ -76,7 +76,7 @@ impl Place {
         let path: PathBuf = self.folder.path().join(format!("{:016x}", rand::random::<u64>()));
         std::fs::write(&path, kubeconfig.to_string()).unwrap();
         let mut child = Command::new(env!("CARGO_BIN_EXE_gritstone-operator"))
-            .args(["--image", "gritstone:test", "--namespace", &self.namespace, "--listen", "127.0.0.1:0"])
+            .args(["--image", "gritstone:test", "--namespace", &self.namespace, "--health", "127.0.0.1:0"])
             .args(arguments)
             .env("KUBECONFIG", path)
             .stderr(Stdio::piped())

@@ -74,6 +74,7 @@ pub struct Rig {
     client: Client,
     namespace: String,
     requests: Arc<Mutex<Vec<String>>>,
+    instruments: Instruments,
     _operator: DropGuard,
 }
 
@@ -92,15 +93,15 @@ impl Rig {
             image: "gritstone:test".to_owned(),
             cluster_id: "test".to_owned(),
         };
-        let requests = Arc::<Mutex<Vec<String>>>::default();
+        let (requests, instruments) = (Arc::<Mutex<Vec<String>>>::default(), Instruments::default());
         let noted = requests.clone();
         let note = move |request: http::Request<Body>| {
             noted.lock().unwrap().push(format!("{} {}", request.method(), request.uri()));
             request
         };
         let of_operator = ClientBuilder::try_from(config).unwrap().with_layer(&MapRequestLayer::new(note)).build();
-        tokio::spawn(run(of_operator, settings, Instruments::default(), stop.clone()));
-        let rig = Self { client, namespace, requests, _operator: stop.drop_guard() };
+        tokio::spawn(run(of_operator, settings, instruments.clone(), stop.clone()));
+        let rig = Self { client, namespace, requests, instruments, _operator: stop.drop_guard() };
         rig.create_secret().await;
         rig
     }
@@ -175,6 +176,13 @@ impl Rig {
                 _ => tokio::time::sleep(Duration::from_millis(20)).await,
             }
         }
+    }
+
+    /// How many reconciliations are over.
+    pub fn reconciliations(&self) -> u64 {
+        let text = self.instruments.metrics.text();
+        let counts = text.lines().filter(|line| line.starts_with("controller_runtime_reconcile_total"));
+        counts.filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).sum()
     }
 
     /// Everything that the operator has asked of the API server.

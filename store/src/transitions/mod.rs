@@ -41,8 +41,8 @@ pub use limits::{DeclaredBy, DeclaredLimit, LimitState, Overclaimed, SweptLimits
 pub use processes::{Buried, Counters, Death, Identity, NewProcess, ProcessView, Registered};
 pub use queues::QueueState;
 pub use recurring::{
-    DueTask, MissedRuns, NewTask, PutTask, RAILS, RanTask, ReplacedTasks, ScheduleMark, TakenKey, TaskRun,
-    TaskSchedule, TaskStanding, TaskView,
+    DueTask, MissedRuns, NewTask, PutTask, RAILS, RanTask, ReplacedTasks, ScheduleMark, ScheduleNews, TakenKey,
+    TaskRun, TaskSchedule, TaskStanding, TaskView,
 };
 pub use retry::Retried;
 pub use schedule::Dispatched;

@@ -8,6 +8,7 @@ mod claiming_ahead;
 mod clocks;
 mod commands;
 mod deaths;
+mod health;
 mod heartbeats;
 mod hooks;
 mod interruptions;

@@ -1,9 +1,11 @@
 //! `gritstone dispatch`: one dispatcher.
 
 use super::exit::Exit;
+use super::health::HealthOptions;
 use super::plan::{Plan, need_database};
 use super::rails::RailsFiles;
 use super::{Global, database, migrate, runtime, signals, tasks, title};
+use crate::health::Health;
 use crate::process::{Dispatcher, DispatcherConfig, Stop, follow_parent, supervisor_id, write_settings};
 use gritstone_crds::{DispatcherSpec, QueueWorkerSpec, Spec};
 use std::path::PathBuf;
@@ -27,6 +29,8 @@ pub(super) struct Dispatch {
     name: Option<String>,
     #[command(flatten)]
     rails: RailsFiles,
+    #[command(flatten)]
+    health: HealthOptions,
 }
 
 impl Dispatch {
@@ -41,7 +45,10 @@ impl Dispatch {
             plan.iter().for_each(Plan::say);
         }
         let tasks = plan.map(|plan| plan.tasks).unwrap_or_default();
+        let health = Health::default();
+        let _page = self.health.serve(&health)?;
         runtime::block_on(async {
+            health.started();
             let store = database::open(global).await?;
             let stop = Stop::new();
             signals::listen(&stop)?;
@@ -51,7 +58,7 @@ impl Dispatch {
                 true => migrate::bring_up(&store, &stop).await?,
                 false => database::wait_until_usable(&store, &stop).await?,
             };
-            let config = DispatcherConfig::from(&spec);
+            let config = DispatcherConfig { health, ..DispatcherConfig::from(&spec) };
             let prepared = usable
                 && (supervisor_id().is_some()
                     || write_settings(&store, &config.settings, &stop).await

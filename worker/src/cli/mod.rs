@@ -14,6 +14,7 @@ mod dispatch;
 mod enqueue;
 mod exit;
 mod handler;
+mod health;
 mod jobs;
 mod limits;
 mod logging;

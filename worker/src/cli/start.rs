@@ -1,10 +1,12 @@
 //! `gritstone start`: a whole queue in one process tree.
 
 use super::exit::Exit;
+use super::health::HealthOptions;
 use super::one_worker::{OneWorker, SHUTDOWN_TIMEOUT};
 use super::plan::{Plan, need_database, worker_of_rails};
 use super::rails::RailsFiles;
 use super::{Global, database, handler, manifests, migrate, runtime, signals, tasks, title};
+use crate::health::Health;
 use crate::process::{ChildCommand, DispatcherConfig, Pidfile, Stop, Supervisor, SupervisorConfig, WorkerConfig};
 use gritstone_crds::{DispatcherSpec, Duration, QueueWorkerSpec, Spec};
 use std::ffi::OsString;
@@ -42,6 +44,8 @@ pub(super) struct Start {
     shutdown_timeout: Option<Duration>,
     #[command(flatten)]
     hooks: super::supervisor_hooks::SupervisorHooks,
+    #[command(flatten)]
+    health: HealthOptions,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -89,6 +93,8 @@ impl Start {
                 "the files have recurring tasks and no Dispatcher to run them: they are left to other processes"
             );
         }
+        let health = Health::default();
+        let _page = self.health.serve(&health)?;
         runtime::block_on(async {
             let stop = Stop::new();
             // Before the pidfile, which tells others whom to send signals to.
@@ -117,13 +123,14 @@ impl Start {
                 shutdown_timeout: self.patience(&crew).as_std(),
                 settings,
                 hooks: self.hooks.hooks()?,
+                health: health.clone(),
             };
             let mut supervisor = Supervisor::new(store, config);
             for (name, spec) in &crew.workers {
                 for _ in 0..spec.replicas {
                     supervisor = match mode {
-                        Mode::Async if self.file.is_empty() => in_process(supervisor, "", spec.clone()),
-                        Mode::Async => in_process(supervisor, name, spec.clone()),
+                        Mode::Async if self.file.is_empty() => in_process(supervisor, "", spec.clone(), &health),
+                        Mode::Async => in_process(supervisor, name, spec.clone(), &health),
                         Mode::Fork => supervisor.child(self.child(global, "work", name)?),
                     };
                 }
@@ -131,11 +138,14 @@ impl Start {
             for (name, spec) in &crew.dispatchers {
                 for _ in 0..spec.replicas {
                     supervisor = match mode {
-                        Mode::Async => supervisor.dispatcher(spec.into()),
+                        Mode::Async => {
+                            supervisor.dispatcher(DispatcherConfig { health: health.clone(), ..spec.into() })
+                        }
                         Mode::Fork => supervisor.child(self.child(global, "dispatch", name)?),
                     };
                 }
             }
+            health.started();
             supervisor.run(&stop).await.map_err(|hook| Exit::Refused(hook.to_string()))
         })
     }
@@ -227,12 +237,15 @@ impl Start {
             ("DATABASE_URL".into(), global.database().into()),
             ("GRITSTONE_LOG".into(), (&global.log).into()),
             ("GRITSTONE_LOG_FORMAT".into(), global.log_format.name().into()),
+            HealthOptions::off(),
         ];
         Ok(ChildCommand { program, arguments, environment, takes_jobs: subcommand == "work" })
     }
 }
 
-fn in_process(supervisor: Supervisor, name: &str, spec: QueueWorkerSpec) -> Supervisor {
-    let config = WorkerConfig { name: name.to_owned(), ..WorkerConfig::from(&spec) };
-    supervisor.try_worker(config, move || handler::build(&spec))
+fn in_process(supervisor: Supervisor, name: &str, spec: QueueWorkerSpec, health: &Health) -> Supervisor {
+    let config = WorkerConfig { name: name.to_owned(), health: health.clone(), ..WorkerConfig::from(&spec) };
+    let (health, answered) = (health.clone(), health.expect_handler());
+    supervisor
+        .try_worker(config, move || handler::build(&spec).map(|handler| health.watched(handler, answered.clone())))
 }

@@ -1,13 +1,16 @@
 //! `gritstone work`: one worker.
 
 use super::exit::Exit;
+use super::health::HealthOptions;
 use super::one_worker::{OneWorker, SHUTDOWN_TIMEOUT};
 use super::plan::{Plan, need_database, worker_of_rails};
 use super::rails::RailsFiles;
 use super::{Global, database, handler, runtime, signals, title};
+use crate::health::Health;
 use crate::process::{Stop, Worker, WorkerConfig, follow_parent, supervisor_id};
 use gritstone_crds::{Duration, QueueWorkerSpec, Spec};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// Run one worker
 ///
@@ -34,6 +37,8 @@ pub(super) struct Work {
     /// How long to wait for jobs to finish when stopping
     #[arg(long, value_name = "DURATION", default_value_t = SHUTDOWN_TIMEOUT)]
     shutdown_timeout: Duration,
+    #[command(flatten)]
+    health: HealthOptions,
 }
 
 impl Work {
@@ -49,15 +54,21 @@ impl Work {
         if supervisor_id().is_none() {
             plan.iter().for_each(Plan::say);
         }
+        let health = Health::default();
+        let _page = self.health.serve(&health)?;
         runtime::block_on(async {
-            let handler = handler::build(&spec)?;
+            let handler = health.watched(handler::build(&spec)?, health.expect_handler());
+            health.started();
+            // Whether the handler answers is not to depend on the database.
+            let asked = Arc::clone(&handler);
+            tokio::spawn(async move { asked.ready().await });
             let store = database::open(global).await?;
             let stop = Stop::new();
             signals::listen(&stop)?;
             follow_parent(&stop);
             title::count_jobs(&stop);
             if database::wait_until_usable(&store, &stop).await? {
-                let config = WorkerConfig { name, ..WorkerConfig::from(&spec) };
+                let config = WorkerConfig { name, health, ..WorkerConfig::from(&spec) };
                 let worker = Worker::new(store, config, handler).supervised_by(supervisor_id());
                 worker.run(&stop).await.map_err(|hook| Exit::Refused(hook.to_string()))?;
             }

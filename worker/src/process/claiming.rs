@@ -10,6 +10,8 @@ use super::running::Running;
 use super::slots::Room;
 use super::stop::Stop;
 use crate::execute::Handler;
+use crate::health::Pulse;
+use crate::health::metrics::Claims;
 use gritstone_store::{Ahead, Claim, Claimed, ClaimedJob, Error, SHELL_CLASS, Session, Store};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -42,6 +44,8 @@ pub(super) struct Claiming {
     unsure: bool,
     /// Rung when someone says that there is work.
     wake: Arc<Notify>,
+    pulse: Pulse,
+    claims: Claims,
 }
 
 impl Claiming {
@@ -55,7 +59,7 @@ impl Claiming {
         wake: Arc<Notify>,
     ) -> Self {
         Claiming {
-            link: Link::new(store, "claims").reporting(&registration.reporter),
+            link: Link::new(store, "claims").reporting(&registration.reporter).counted(registration.connections()),
             plan: Plan::new(config.queues.clone(), config.order, handler.runs_commands(), Instant::now()),
             classes: config.classes.clone(),
             pace: Pace::default(),
@@ -67,6 +71,8 @@ impl Claiming {
             registration: registration.clone(),
             unsure: false,
             wake,
+            pulse: registration.pulse("claims"),
+            claims: registration.health.metrics().claims.clone(),
         }
     }
 
@@ -75,6 +81,7 @@ impl Claiming {
     /// # Errors
     /// Without a claim, when a start hook fails.
     pub(super) async fn run(mut self, stop: Stop) -> Result<(), HookError> {
+        self.pulse.rest();
         self.life.start(&self.registration.process, &stop).await?;
         loop {
             if stop.is_paused() {
@@ -87,7 +94,10 @@ impl Claiming {
                 () = self.waited_too_long() => self.give_back().await,
                 () = self.room() => {}
             }
-            match self.poll(&stop).await {
+            let polled = self.poll(&stop).await;
+            // From here on it waits: for jobs, for its handler, for a database that is away.
+            self.pulse.rest();
+            match polled {
                 Ok(Found::Enough) => {}
                 Ok(Found::Less) => {
                     let wake = Arc::clone(&self.wake);
@@ -175,6 +185,7 @@ impl Claiming {
                 recovered = self.recover_lost_reply(stop) => recovered?,
             }
         }
+        self.pulse.turn();
         let (runs, busy) = self.running.totals();
         self.pace.note(runs, busy);
         let (prefetch, soon) = self.prefetch();
@@ -208,6 +219,7 @@ impl Claiming {
         let Claimed { jobs, met_commands } = in_time(session.claim(&claim)).await?;
         self.link.answered();
         let now = Instant::now();
+        self.claims.answered(jobs.len(), now.duration_since(began));
         let again = self.plan.claimed(&jobs, limit, now.duration_since(began), now) || met_commands;
         if met_commands && self.plan.met_commands(now) {
             tracing::warn!(
@@ -225,6 +237,7 @@ impl Claiming {
             self.running.promote(room.promoted);
             let unstarted = claim.ahead.map(|ahead| ahead.unstarted(jobs.iter().map(|job| job.claim_id)));
             let jobs = within_limits(self.link.session().await?, jobs).await?;
+            self.pulse.rest();
             self.start(jobs, &unstarted.unwrap_or_default(), stop).await;
         }
         let held = self.running.slots().has_unstarted();

@@ -3,6 +3,7 @@
 use super::hooks::Hooks;
 use crate::execute::Handler;
 use crate::execute::retry::{Backoff, ClassPolicy, Policy};
+use crate::health::Health;
 use gritstone_crds::kinds::{self, DeadWorkerPolicy};
 use gritstone_crds::{DispatcherSpec, KeyExpression, QueuePattern, QueueSelector, QueueWorkerSpec, text};
 use gritstone_store::{
@@ -49,6 +50,8 @@ pub struct WorkerConfig {
     pub class_defaults: Vec<ClassDefaults>,
     /// What runs at points of its life.
     pub hooks: Hooks,
+    /// Whom it tells that it turns, and what it does.
+    pub health: Health,
 }
 
 /// How many deaths of a worker a job survives under `deadWorkerPolicy: Retry`.
@@ -85,6 +88,7 @@ impl From<&QueueWorkerSpec> for WorkerConfig {
             name: String::new(),
             class_defaults: class_defaults(spec),
             hooks: (&spec.hooks).into(),
+            health: Health::default(),
         }
     }
 }
@@ -206,6 +210,8 @@ pub struct DispatcherConfig {
     pub settings: Settings,
     /// What runs at points of its life.
     pub hooks: Hooks,
+    /// Whom it, and its scheduler, tell that they turn, and what they do.
+    pub health: Health,
 }
 
 /// What a scheduler does.
@@ -215,11 +221,13 @@ pub struct SchedulerConfig {
     pub dynamic_tasks: bool,
     /// What runs at points of its life.
     pub hooks: Hooks,
+    /// Whom it tells that it turns, and what it does; beside a dispatcher, the dispatcher's.
+    pub health: Health,
 }
 
 impl From<&kinds::Scheduler> for SchedulerConfig {
     fn from(spec: &kinds::Scheduler) -> Self {
-        SchedulerConfig { dynamic_tasks: spec.dynamic_tasks, hooks: (&spec.hooks).into() }
+        SchedulerConfig { dynamic_tasks: spec.dynamic_tasks, hooks: (&spec.hooks).into(), health: Health::default() }
     }
 }
 
@@ -249,6 +257,7 @@ impl From<&DispatcherSpec> for DispatcherConfig {
                 keep_at_most: spec.finished_jobs.keep_at_most.map(|keep| keep.max(0) as u64),
             },
             hooks: (&spec.hooks).into(),
+            health: Health::default(),
         }
     }
 }

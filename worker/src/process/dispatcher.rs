@@ -1,6 +1,6 @@
 //! A dispatcher: makes due jobs ready, and looks after the database.
 
-use super::config::DispatcherConfig;
+use super::config::{DispatcherConfig, SchedulerConfig};
 use super::heart;
 use super::hooks::{HookError, Life, Reporter};
 use super::link::{Link, in_time};
@@ -42,7 +42,8 @@ impl Dispatcher {
         };
         let scheduler = async {
             if let Some(config) = &self.config.scheduler {
-                let scheduler = Scheduler::new(self.store.clone(), config.clone());
+                let config = SchedulerConfig { health: self.config.health.clone(), ..config.clone() };
+                let scheduler = Scheduler::new(self.store.clone(), config);
                 scheduler.supervised_by(self.supervisor_id).run(&until_then).await;
             }
         };
@@ -59,6 +60,7 @@ impl Dispatcher {
             max_interruptions: 0,
             declared: Declared::default(),
             reporter,
+            health: self.config.health.clone(),
         };
         let mut ended = Ok(());
         let mut process = None;
@@ -110,12 +112,18 @@ impl Dispatcher {
     }
 
     async fn dispatch(&self, registration: &Registration, stop: &Stop) {
-        let mut link = Link::new(&self.store, "dispatch").reporting(&registration.reporter);
+        let mut link =
+            Link::new(&self.store, "dispatch").reporting(&registration.reporter).counted(registration.connections());
+        let pulse = registration.pulse("dispatch");
         while !stop.is_requested() {
+            pulse.turn();
             let round = async { in_time(link.session().await?.dispatch_due(self.config.batch_size, true)).await };
-            match round.await {
+            let round = round.await;
+            pulse.rest();
+            match round {
                 Ok(dispatched) => {
                     link.answered();
+                    registration.health.metrics().dispatches.dispatched(dispatched.placed as u64);
                     if dispatched.taken > 0 {
                         tracing::info!(
                             batch_size = self.config.batch_size,

@@ -8,6 +8,7 @@
 use super::link::{Link, in_time};
 use super::registration::Registration;
 use crate::execute::errors::class;
+use crate::health::Pulse;
 use gritstone_store::{Error, Finish, JobError, Session, Settled, Store, Verdict};
 use std::collections::BTreeSet;
 use tokio::sync::{mpsc, oneshot};
@@ -35,8 +36,10 @@ impl Finisher {
         threads: u32,
     ) -> (Self, tokio::task::JoinHandle<()>) {
         let (sender, receiver) = mpsc::channel((threads as usize * 2).clamp(64, 4_096));
-        let link = Link::new(store, "completions").reporting(&registration.reporter);
-        let work = Writing { store: store.clone(), link, registration: registration.clone() };
+        let link =
+            Link::new(store, "completions").reporting(&registration.reporter).counted(registration.connections());
+        let pulse = registration.pulse("completions");
+        let work = Writing { store: store.clone(), link, registration: registration.clone(), pulse };
         (Finisher { sender }, tokio::spawn(work.run(receiver)))
     }
 
@@ -59,11 +62,13 @@ struct Writing {
     store: Store,
     link: Link,
     registration: Registration,
+    pulse: Pulse,
 }
 
 impl Writing {
     async fn run(mut self, mut receiver: mpsc::Receiver<Message>) {
         let mut messages = Vec::with_capacity(BATCH);
+        self.pulse.rest();
         while receiver.recv_many(&mut messages, BATCH).await > 0 {
             let mut finishes = Vec::with_capacity(messages.len());
             let mut flushes = Vec::new();
@@ -113,8 +118,10 @@ impl Writing {
 
     async fn write(&mut self, finishes: &[Finish]) -> Result<Settled, Error> {
         let preserve = self.registration.settings.borrow().preserve_finished_jobs;
-        let session = self.link.session().await?;
-        in_time(session.finish(finishes, preserve)).await
+        self.pulse.turn();
+        let written = async { in_time(self.link.session().await?.finish(finishes, preserve)).await }.await;
+        self.pulse.rest();
+        written
     }
 
     fn report_gone(&self, settled: &Settled, reply_lost: bool) {

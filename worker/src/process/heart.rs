@@ -4,7 +4,7 @@
 //! a worker whose heartbeats fail ends its jobs before that, counted on its own monotonic clock from the *start* of the last good
 //! write, with room for the handlers' grace.
 
-use super::link::{Link, within};
+use super::link::{Link, STATEMENT_TIMEOUT, within};
 use super::registration::Registration;
 use super::running::Running;
 use gritstone_store::{Counters, Error, Session, Store};
@@ -38,26 +38,40 @@ pub(super) fn grace(alive_threshold: Duration) -> Duration {
 
 /// Beats until the process's life is over. `running` is a worker's jobs: claims that vanish end theirs.
 pub(super) async fn beat(store: Store, registration: Registration, running: Option<Arc<Running>>) -> Lost {
-    let mut link = Link::new(&store, "heartbeat").reporting(&registration.reporter);
+    let lost = beat_on(store, &registration, running).await;
+    let reason = match lost {
+        Lost::Row => "row",
+        Lost::Contact => "contact",
+    };
+    registration.health.metrics().lives.lost(registration.kind, reason);
+    lost
+}
+
+async fn beat_on(store: Store, registration: &Registration, running: Option<Arc<Running>>) -> Lost {
+    let mut link = Link::new(&store, "heartbeat").reporting(&registration.reporter).counted(registration.connections());
     let mut last_good = registration.since;
     let mut suspects = HashSet::new();
+    let pulse = registration.pulse("heartbeat");
     loop {
         let interval = registration.settings().heartbeat_interval;
-        rest(spread(interval, rand::random()), &mut link, &registration, running.as_ref()).await;
+        pulse.rest();
+        rest(spread(interval, rand::random()), &mut link, registration, running.as_ref()).await;
         loop {
             let threshold = registration.settings().alive_threshold;
             let lifetime = threshold.saturating_sub(reserve(threshold));
             let deadline = last_good + lifetime;
+            pulse.turn();
             let began = Instant::now();
             let Some(left) = deadline.checked_duration_since(began) else { return Lost::Contact };
             let attempt = async {
                 let session = link.session().await?;
-                say(session, &registration, running.as_ref(), &mut suspects).await
+                say(session, registration, running.as_ref(), &mut suspects).await
             };
-            match within(left.min(interval.max(Duration::from_secs(1))), attempt).await {
+            match within(left.min(interval.max(Duration::from_secs(1))).min(STATEMENT_TIMEOUT), attempt).await {
                 Ok(true) => {
                     link.answered();
                     last_good = began;
+                    registration.listed.beat(began);
                     break;
                 }
                 Ok(false) => return Lost::Row,

@@ -1,6 +1,7 @@
 //! A dedicated connection that comes back.
 
 use super::hooks::Reporter;
+use crate::health::metrics::{Connection, Connections};
 use gritstone_store::{Error, Session, Store};
 use std::future::Future;
 use std::time::{Duration, Instant};
@@ -15,6 +16,8 @@ pub(super) struct Link {
     who: &'static str,
     away: Option<Away>,
     reporter: Reporter,
+    counted: Option<Connection>,
+    was_connected: bool,
 }
 
 struct Away {
@@ -28,7 +31,15 @@ pub(super) const STATEMENT_TIMEOUT: Duration = Duration::from_secs(30);
 
 impl Link {
     pub(super) fn new(store: &Store, who: &'static str) -> Self {
-        Link { store: store.clone(), session: None, who, away: None, reporter: Reporter::default() }
+        Link {
+            store: store.clone(),
+            session: None,
+            who,
+            away: None,
+            reporter: Reporter::default(),
+            counted: None,
+            was_connected: false,
+        }
     }
 
     /// The same, which tells hooks of its errors.
@@ -37,11 +48,21 @@ impl Link {
         self
     }
 
+    /// The same, whose reconnects and errors are counted.
+    pub(super) fn counted(mut self, connections: &Connections) -> Self {
+        self.counted = Some(connections.of(self.who));
+        self
+    }
+
     /// The connection, made anew if need be.
     pub(super) async fn session(&mut self) -> Result<&mut Session<'static>, Error> {
         if self.session.as_ref().is_none_or(Session::is_broken) {
             self.session = None;
             let session = self.store.connect().await?;
+            if let Some(counted) = self.counted.as_ref().filter(|_| self.was_connected) {
+                counted.reconnected();
+            }
+            self.was_connected = true;
             return Ok(self.session.insert(session));
         }
         match &mut self.session {
@@ -61,6 +82,9 @@ impl Link {
     /// Notes an error, and waits a little longer each time before the next try. An error that waiting does not help is logged as one.
     pub(super) async fn wait_after(&mut self, error: &Error) {
         self.session = None;
+        if let Some(counted) = &self.counted {
+            counted.failed();
+        }
         let url = self.store.url();
         let away = self.away.get_or_insert_with(|| Away { since: Instant::now(), tries: 0 });
         if away.tries == 0 || !error.is_unavailable() {

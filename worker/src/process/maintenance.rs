@@ -33,7 +33,9 @@ pub(super) struct Duties {
 
 /// Looks after the database until told to stop.
 pub(super) async fn run(store: Store, duties: Duties, stop: Stop) {
-    let mut link = Link::new(&store, "maintenance").reporting(&duties.registration.reporter);
+    let mut link = Link::new(&store, "maintenance")
+        .reporting(&duties.registration.reporter)
+        .counted(duties.registration.connections());
     // At boot the first round of everything, at once.
     let mut next =
         Next { neighbours: Instant::now(), prune: Instant::now(), sweep: Instant::now(), clear: Instant::now() };
@@ -87,7 +89,7 @@ async fn round(store: &Store, link: &mut Link, duties: &Duties, next: &mut Next)
     let now = Instant::now();
     let mut outcome = Ok(());
     if now >= next.neighbours {
-        let done = bury_neighbours(store, session, duties.registration.process_id).await;
+        let done = bury_neighbours(store, session, &duties.registration).await;
         next.neighbours = again(done, now, NEIGHBOURS_INTERVAL, &mut outcome)?;
     }
     if now >= next.prune {
@@ -132,10 +134,10 @@ async fn bury_silent(store: &Store, session: &mut Session<'_>, duties: &Duties) 
         tracing::warn!(size = buried.len(), "prune_processes");
     }
     for buried in buried {
-        settle(store, session, buried).await?;
+        settle(store, session, buried, &duties.registration).await?;
     }
     let orphans = in_time(session.recover_orphans(ORPHAN_INTERRUPTIONS)).await?;
-    settle(store, session, orphans).await
+    settle(store, session, orphans, &duties.registration).await
 }
 
 /// Sweeps limits and batches.
@@ -157,13 +159,13 @@ async fn sweep(store: &Store, session: &mut Session<'_>) -> Result<(), Error> {
 }
 
 /// Buries processes of this host that are provably gone, without waiting for their heartbeats to age.
-async fn bury_neighbours(store: &Store, session: &mut Session<'_>, own: i64) -> Result<(), Error> {
+async fn bury_neighbours(store: &Store, session: &mut Session<'_>, own: &Registration) -> Result<(), Error> {
     for process in in_time(session.processes()).await? {
-        let gone = process.id != own && process.incarnation.as_deref().is_some_and(identity::is_gone);
+        let gone = process.id != own.process_id && process.incarnation.as_deref().is_some_and(identity::is_gone);
         if gone {
             let death = Death::Exited { how: format!("pid {} is gone from its host", process.pid) };
             if let Some(buried) = in_time(session.bury(process.id, &death)).await? {
-                settle(store, session, buried).await?;
+                settle(store, session, buried, own).await?;
             }
         }
     }
@@ -171,7 +173,12 @@ async fn bury_neighbours(store: &Store, session: &mut Session<'_>, own: i64) -> 
 }
 
 /// Logs what became of a dead process's jobs and hands on what they held.
-pub(super) async fn settle(store: &Store, session: &mut Session<'_>, buried: Buried) -> Result<(), Error> {
+pub(super) async fn settle(
+    store: &Store,
+    session: &mut Session<'_>,
+    buried: Buried,
+    by: &Registration,
+) -> Result<(), Error> {
     if buried.released.is_empty()
         && buried.interrupted.is_empty()
         && buried.failed.is_empty()
@@ -179,6 +186,7 @@ pub(super) async fn settle(store: &Store, session: &mut Session<'_>, buried: Bur
     {
         return Ok(());
     }
+    by.health.metrics().lives.buried(&buried);
     tracing::warn!(
         process_id = buried.process_id, name = buried.name, released = ?buried.released, interrupted = ?buried.interrupted,
         failed = ?buried.failed, "fail_many_claimed"

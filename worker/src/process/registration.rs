@@ -4,6 +4,8 @@ use super::hooks::{ProcessInfo, Reporter};
 use super::identity::host_identity;
 use super::link::{Link, in_time, within};
 use super::stop::Stop;
+use crate::health::metrics::{Connections, Listed};
+use crate::health::{Health, Pulse};
 use gritstone_store::{ClassDefaults, DeclaredBy, DeclaredLimit, Error, Limit, NewProcess, Session, Settings, Store};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -13,12 +15,16 @@ use tokio::sync::watch;
 #[derive(Clone)]
 pub(super) struct Registration {
     pub(super) process_id: i64,
+    pub(super) kind: &'static str,
     pub(super) name: String,
     /// Who that is, for hooks.
     pub(super) process: ProcessInfo,
     /// What all processes share; the heartbeat brings it up to date.
     pub(super) settings: Arc<watch::Sender<Settings>>,
     pub(super) reporter: Reporter,
+    pub(super) health: Health,
+    /// Its place among the heartbeats that are told.
+    pub(super) listed: Listed,
     /// Before the row was written: what others count from is not earlier.
     pub(super) since: Instant,
 }
@@ -34,6 +40,8 @@ pub(super) struct Application {
     pub(super) declared: Declared,
     /// Who is told of errors.
     pub(super) reporter: Reporter,
+    /// Who is told of everything else.
+    pub(super) health: Health,
 }
 
 /// What a worker declares, for itself and for others.
@@ -103,6 +111,10 @@ fn say_what_differs(manifest: &str, limit: Limit, before: &DeclaredLimit) {
 /// How long a stopping process tries to leave the list while the database is away.
 const LEAVE_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// What a loop does between two turns of its pulse is a statement or a few, each of which gets half a minute. One that takes longer than
+/// all of them is stuck, wherever the database is.
+pub(super) const STUCK_AFTER: Duration = Duration::from_secs(600);
+
 /// How long a registration that is under way when its process is told to stop may still take: given up, it might leave a row
 /// behind that nobody takes off the list.
 const REGISTER_TIMEOUT: Duration = Duration::from_secs(2);
@@ -111,7 +123,8 @@ impl Application {
     /// Registers, waiting for the database as long as it takes. None when told to stop before that; told to stop while the
     /// row is being written, it may still be, for its owner to leave again.
     pub(super) async fn register(&self, store: &Store, stop: &Stop) -> Option<Registration> {
-        let mut link = Link::new(store, "registration").reporting(&self.reporter);
+        let mut link =
+            Link::new(store, "registration").reporting(&self.reporter).counted(&self.health.metrics().connections);
         let process = NewProcess {
             kind: self.kind.to_owned(),
             name: name(self.kind),
@@ -167,10 +180,13 @@ impl Application {
                         self.reporter.is_listed_as(&listed);
                         return Some(Registration {
                             process_id,
+                            kind: self.kind,
                             name: process.name,
                             process: listed,
                             settings: Arc::new(watch::Sender::new(settings)),
                             reporter: self.reporter.clone(),
+                            health: self.health.clone(),
+                            listed: self.health.metrics().lives.began(self.kind, since),
                             since,
                         });
                     }
@@ -197,10 +213,20 @@ impl Registration {
         self.settings.borrow().clone()
     }
 
+    /// Where its loops' connections are counted.
+    pub(super) fn connections(&self) -> &Connections {
+        &self.health.metrics().connections
+    }
+
+    /// The pulse of one of its loops.
+    pub(super) fn pulse(&self, name: &'static str) -> Pulse {
+        self.health.pulse(name, STUCK_AFTER)
+    }
+
     /// Leaves the list; what is still claimed is ready again. Gives up after a few seconds: then the row is pruned by
     /// others, when its heartbeat has aged.
     pub(super) async fn leave(&self, store: &Store) {
-        let mut link = Link::new(store, "deregistration").reporting(&self.reporter);
+        let mut link = Link::new(store, "deregistration").reporting(&self.reporter).counted(self.connections());
         let leave = async {
             loop {
                 let attempt = async { in_time(link.session().await?.deregister(self.process_id)).await };

@@ -7,6 +7,7 @@ use super::slots::Slots;
 use crate::execute::errors::class;
 use crate::execute::retry::{self, Policy};
 use crate::execute::{Arguments, Context, Handler, Job, JobError, Notices, Report};
+use crate::health::metrics::{Ended, QueueJobs};
 use gritstone_store::{ClaimedJob, Counters, Envelope, Finish, Verdict};
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -28,6 +29,7 @@ pub(super) struct Running {
     job_timeout: Option<Duration>,
     finisher: Finisher,
     reporter: Reporter,
+    jobs: QueueJobs,
     slots: Mutex<Slots<Handle>>,
     /// Rung whenever a slot becomes free.
     pub(super) freed: Notify,
@@ -55,6 +57,7 @@ impl Running {
         job_timeout: Option<Duration>,
         finisher: Finisher,
         reporter: Reporter,
+        jobs: QueueJobs,
         threads: u32,
     ) -> Self {
         Running {
@@ -64,6 +67,7 @@ impl Running {
             job_timeout,
             finisher,
             reporter,
+            jobs,
             slots: Mutex::new(Slots::new(threads)),
             freed: Notify::new(),
             done: AtomicU64::new(0),
@@ -214,9 +218,10 @@ impl Running {
 
     async fn run(&self, claimed: ClaimedJob, cancel: CancellationToken) -> Finish {
         let (claim_id, job_id) = (claimed.claim_id, claimed.job_id);
-        let attempts = claimed.attempts;
+        let (attempts, queue) = (claimed.attempts, claimed.queue.clone());
         let unread = self.reporter.hears_of_jobs().then(|| FailedJob::from(&claimed));
         let started = Instant::now();
+        let running = self.jobs.running();
         let verdict = match self.prepare(claimed) {
             Ok(job) => {
                 let job = Arc::new(job);
@@ -231,13 +236,23 @@ impl Running {
                 Verdict::Fail { error: stored(error), envelope: None }
             }
         };
+        drop(running);
+        let took = started.elapsed();
         self.runs.fetch_add(1, Ordering::Relaxed);
-        self.busy_micros.fetch_add(started.elapsed().as_micros() as u64, Ordering::Relaxed);
-        match &verdict {
-            Verdict::Done => self.done.fetch_add(1, Ordering::Relaxed),
-            Verdict::Fail { .. } => self.failed.fetch_add(1, Ordering::Relaxed),
-            Verdict::Retry { .. } | Verdict::Interrupt | Verdict::Release { .. } => 0,
+        self.busy_micros.fetch_add(took.as_micros() as u64, Ordering::Relaxed);
+        let ended = match &verdict {
+            Verdict::Done => Ended::Done,
+            Verdict::Fail { .. } => Ended::Fail,
+            Verdict::Retry { .. } => Ended::Retry,
+            Verdict::Interrupt => Ended::Interrupt,
+            Verdict::Release { .. } => Ended::Release,
         };
+        match ended {
+            Ended::Done => self.done.fetch_add(1, Ordering::Relaxed),
+            Ended::Fail => self.failed.fetch_add(1, Ordering::Relaxed),
+            Ended::Retry | Ended::Interrupt | Ended::Release => 0,
+        };
+        self.jobs.ended(&queue, ended, took);
         Finish { claim_id, job_id, verdict }
     }
 

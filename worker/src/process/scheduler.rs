@@ -9,8 +9,9 @@ use super::config::SchedulerConfig;
 use super::heart;
 use super::hooks::{HookError, Life, Reporter};
 use super::link::{Link, in_time};
-use super::registration::{Application, Declared, Registration, unlisted};
+use super::registration::{Application, Declared, Registration, STUCK_AFTER, unlisted};
 use super::stop::Stop;
+use crate::health::{Health, Pulse};
 use gritstone_store::{DueTask, Error, RanTask, ScheduleMark, Store, TaskStanding};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
@@ -73,7 +74,7 @@ impl Scheduler {
         let mut process = None;
         while !stop.is_requested() && ended.is_ok() {
             // A connection that was in use when others took this process for dead is not used again.
-            let mut course = Course::new(&self.store, self.config.dynamic_tasks, &reporter);
+            let mut course = Course::new(&self.store, &self.config, &reporter);
             if !course.until_there_are_tasks(stop).await {
                 break;
             }
@@ -84,6 +85,7 @@ impl Scheduler {
                 max_interruptions: 0,
                 declared: Declared::default(),
                 reporter: reporter.clone(),
+                health: self.config.health.clone(),
             };
             let Some(registration) = application.register(&self.store, stop).await else { break };
             tracing::info!(process_id = registration.process_id, name = registration.name, "start_process");
@@ -166,6 +168,8 @@ struct Course {
     store: Store,
     link: Link,
     reporter: Reporter,
+    health: Health,
+    pulse: Pulse,
     /// Whether the tasks that a Rails application makes are run here, too.
     dynamic_tasks: bool,
     agenda: Agenda,
@@ -175,11 +179,14 @@ struct Course {
 }
 
 impl Course {
-    fn new(store: &Store, dynamic_tasks: bool, reporter: &Reporter) -> Self {
+    fn new(store: &Store, config: &SchedulerConfig, reporter: &Reporter) -> Self {
+        let (health, dynamic_tasks) = (config.health.clone(), config.dynamic_tasks);
         Course {
             store: store.clone(),
-            link: Link::new(store, "schedule").reporting(reporter),
+            link: Link::new(store, "schedule").reporting(reporter).counted(&health.metrics().connections),
             reporter: reporter.clone(),
+            pulse: health.pulse("schedule", STUCK_AFTER),
+            health,
             dynamic_tasks,
             agenda: Agenda::default(),
             mark: None,
@@ -209,6 +216,7 @@ impl Course {
     }
 
     async fn pause(&mut self, done: Result<Duration, Error>, stop: &Stop) {
+        self.pulse.rest();
         let pause = async {
             match done {
                 Ok(pause) => {
@@ -251,6 +259,7 @@ impl Course {
 
     /// Reads the time, and the tasks if any has changed; whether that was so.
     async fn look(&mut self) -> Result<(Clock, bool), Error> {
+        self.pulse.turn();
         let session = self.link.session().await?;
         let mut mark = in_time(session.schedule_mark()).await?;
         let changed = !self.mark.is_some_and(|before| before.same_tasks(&mark));
@@ -276,6 +285,7 @@ impl Course {
     }
 
     async fn make(&mut self, due: &[DueTask], clock: Clock) -> Result<Duration, Error> {
+        self.pulse.turn();
         let session = self.link.session().await?;
         let error = match in_time(session.run_tasks(due)).await {
             Ok(ran) => return Ok(self.note(due, ran, clock)),
@@ -319,6 +329,7 @@ impl Course {
             match ran {
                 RanTask::Enqueued(job) => {
                     tracing::info!(task, %at, job_id = job.job_id, active_job_id = job.id, "enqueue_recurring_task");
+                    self.health.metrics().dispatches.recurring();
                     queues.insert(job.queue);
                 }
                 RanTask::Already => tracing::debug!(task, %at, skipped = true, "enqueue_recurring_task"),

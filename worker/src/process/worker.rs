@@ -62,6 +62,7 @@ impl Worker {
                 classes: self.config.class_defaults.clone(),
             },
             reporter,
+            health: self.config.health.clone(),
         };
         let mut ended = Ok(());
         let mut process = None;
@@ -83,6 +84,8 @@ impl Worker {
 
     /// From one registration to the end of it.
     async fn live(&self, registration: Registration, life: &Arc<Life>, stop: &Stop) -> Result<(), HookError> {
+        let jobs = &self.config.health.metrics().jobs;
+        let _threads = jobs.threads(self.config.threads);
         let (finisher, writing) = Finisher::start(&self.store, &registration, self.config.threads);
         let running = Arc::new(Running::new(
             Arc::clone(&self.handler),
@@ -90,6 +93,7 @@ impl Worker {
             self.config.job_timeout,
             finisher.clone(),
             registration.reporter.clone(),
+            jobs.of(&self.config.queues),
             self.config.threads,
         ));
         let wake = Arc::new(Notify::new());

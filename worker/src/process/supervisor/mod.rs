@@ -19,6 +19,7 @@ use super::registration::{Application, Declared, Registration, unlisted};
 use super::stop::Stop;
 use super::worker::Worker;
 use crate::execute::Handler;
+use crate::health::Health;
 use gritstone_store::{Death, Settings, Store};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -32,12 +33,19 @@ pub struct SupervisorConfig {
     pub settings: Settings,
     /// What runs at points of its own life.
     pub hooks: Hooks,
+    /// Whom it tells of its heartbeat. Its parts have their own.
+    pub health: Health,
 }
 
 impl Default for SupervisorConfig {
     fn default() -> Self {
         let shutdown_timeout = Duration::from_secs(5);
-        SupervisorConfig { shutdown_timeout, settings: Settings::default(), hooks: Hooks::default() }
+        SupervisorConfig {
+            shutdown_timeout,
+            settings: Settings::default(),
+            hooks: Hooks::default(),
+            health: Health::default(),
+        }
     }
 }
 
@@ -116,6 +124,7 @@ impl Supervisor {
             max_interruptions: 0,
             declared: Declared::default(),
             reporter,
+            health: self.config.health.clone(),
         };
         if !write_settings(&self.store, &self.config.settings, stop).await {
             return Ok(());
@@ -308,7 +317,7 @@ impl Keeper {
                 let gone = process.pid == i64::from(pid)
                     && (listed_here || process.incarnation.as_deref().is_some_and(identity::is_gone));
                 if gone && let Some(buried) = session.bury(process.id, &death).await? {
-                    maintenance::settle(&self.store, &mut session, buried).await?;
+                    maintenance::settle(&self.store, &mut session, buried, &current(&self.supervisor)).await?;
                 }
             }
             Ok::<(), gritstone_store::Error>(())
