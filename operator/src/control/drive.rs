@@ -74,7 +74,11 @@ pub(crate) async fn drive<K, F>(
                 // Said already.
                 Ok(_) | Err(Watching::ReconcilerFailed(..)) => {}
                 Err(Watching::ObjectNotFound(gone)) => {
-                    context.forget(&User::new(&K::kind(&()), gone.namespace.as_deref().unwrap_or_default(), &gone.name));
+                    context.forget(&User::new(
+                        &K::kind(&()),
+                        gone.namespace.as_deref().unwrap_or_default(),
+                        &gone.name,
+                    ));
                 }
                 Err(error) => tracing::warn!(%error, "watching {}s failed: it goes on", K::kind(&())),
             }

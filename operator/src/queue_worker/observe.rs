@@ -14,14 +14,14 @@ pub(super) struct Observed {
     /// How the database stands; none when the manifest names none.
     pub(super) database: Option<Standing>,
     /// The Deployment, if there is one and something of it decides what it should be.
-    pub(super) deployment: Option<Deployment>,
+    pub(super) deployment: Option<Box<Deployment>>,
 }
 
 impl Observed {
     /// What stands for the database's address. While that can't be read, what the pods were made with: they keep to it.
     pub(super) fn digest(&self) -> Option<String> {
         let known = self.database.as_ref().and_then(|standing| standing.digest.clone());
-        known.or_else(|| self.deployment.as_ref().and_then(database_digest))
+        known.or_else(|| self.deployment.as_deref().and_then(database_digest))
     }
 }
 
@@ -40,7 +40,7 @@ pub(super) async fn observe(worker: &QueueWorker, context: &Context) -> Result<O
     let deployment = if worker.spec.autoscaling.is_some() || !is_known {
         let deployments: Api<Deployment> =
             Api::namespaced(context.client.clone(), &worker.namespace().unwrap_or_default());
-        deployments.get_opt(&Role::Worker.object(&worker.name_any())).await?
+        deployments.get_opt(&Role::Worker.object(&worker.name_any())).await?.map(Box::new)
     } else {
         None
     };

@@ -50,7 +50,7 @@ async fn reconcile(worker: Arc<QueueWorker>, context: Arc<Context>) -> Result<Ac
 async fn outcome(worker: &QueueWorker, context: &Arc<Context>) -> Result<Outcome, Error> {
     let observed =
         observe(worker, context).await.map_err(|source| Error::Observe { object: worker.place(), source })?;
-    let replicas = scale::own(worker, observed.deployment.as_ref(), context).await?;
+    let replicas = scale::own(worker, observed.deployment.as_deref(), context).await?;
     let (name, digest) = (worker.name_any(), observed.digest());
     let Built { deployment, budget } = build(&engine(worker, &name, digest.as_deref(), replicas), &context.settings);
     Ok(match make(worker, &[&deployment, &budget], context).await? {

@@ -33,7 +33,11 @@ pub(super) async fn own(
 }
 
 /// Has the worker scaled by load, if it asks for that, as its Deployment is now. What has come of it so far.
-pub(super) async fn order(worker: &QueueWorker, live: &Value, context: &Arc<Context>) -> Result<Option<Said>, Error> {
+pub(super) async fn order(
+    worker: &QueueWorker,
+    live: &Value,
+    context: &Arc<Context>,
+) -> Result<Option<Box<Said>>, Error> {
     let (user, rollout) = (User::of(worker), Rollout::of(live));
     let name = Role::Worker.object(&worker.name_any());
     let demand = Demand::of(&worker.spec, rollout.wanted.max(0).unsigned_abs());
@@ -46,7 +50,7 @@ pub(super) async fn order(worker: &QueueWorker, live: &Value, context: &Arc<Cont
         }
         return Ok(None);
     };
-    Ok(Some(context.scalers.order(context, &user, order, looks)))
+    Ok(Some(Box::new(context.scalers.order(context, &user, order, looks))))
 }
 
 async fn take(worker: &QueueWorker, replicas: i32, context: &Context) -> Result<(), Error> {

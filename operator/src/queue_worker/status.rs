@@ -23,7 +23,7 @@ pub(super) enum Outcome {
         /// The Deployment as it is.
         deployment: Value,
         /// What has come of scaling by load; none where that isn't asked for.
-        scaling: Option<Said>,
+        scaling: Option<Box<Said>>,
     },
 }
 
@@ -166,7 +166,7 @@ mod tests {
         let spec = json!({"replicas": 3, "autoscaling": {"maxReplicas": 5, "maxDatabaseConnections": 30}});
         let scaled = |state| match applied(None, json!({})) {
             Outcome::Applied { observed, deployment, .. } => {
-                Outcome::Applied { observed, deployment, scaling: Some(Said { last: None, state }) }
+                Outcome::Applied { observed, deployment, scaling: Some(Box::new(Said { last: None, state })) }
             }
             other => other,
         };

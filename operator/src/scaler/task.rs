@@ -47,6 +47,15 @@ enum Error {
     Late,
 }
 
+/// The workers as they are seen.
+#[derive(Clone, Copy)]
+struct Sight<'s> {
+    /// When those in the database were looked at.
+    taken: Instant,
+    pods: &'s [WorkerPod],
+    workers: &'s [&'s WorkerLoad],
+}
+
 pub(super) struct Task {
     context: Weak<Context>,
     user: User,
@@ -143,9 +152,15 @@ impl Task {
             return Ok(());
         }
         match look {
-            Some(look) => self.lower(context, order, replicas, &decision, look, &pods, &workers).await,
+            Some(look) => {
+                let sight = Sight { taken: look.at, pods: &pods, workers: &workers };
+                self.lower(context, order, replicas, &decision, sight).await
+            }
             // Nobody can be seen to have nothing to do.
-            None => Ok(self.say(context, State::NoData)),
+            None => {
+                self.say(context, State::NoData);
+                Ok(())
+            }
         }
     }
 
@@ -192,16 +207,14 @@ impl Task {
         Ok(())
     }
 
-    #[allow(clippy::too_many_arguments, reason = "everything that was seen at one look")]
+    /// Takes the next step towards fewer workers.
     async fn lower(
         &mut self,
         context: &Context,
         order: &Order,
         replicas: u32,
         decision: &Decision,
-        look: &Look,
-        pods: &[WorkerPod],
-        workers: &[&WorkerLoad],
+        Sight { taken, pods, workers }: Sight<'_>,
     ) -> Result<(), Error> {
         let now = Instant::now();
         let surplus = replicas.saturating_sub(decision.replicas);
@@ -225,7 +238,7 @@ impl Task {
             self.lowering = Some(lowering);
             return Ok(());
         }
-        let next = lowering.next(now, look.at, pods, workers);
+        let next = lowering.next(now, taken, pods, workers);
         if next == Next::Wait && now.duration_since(lowering.renewed) >= RENEW {
             self.cordon(context, &lowering.chosen, CORDON).await?;
             lowering.renewed = Instant::now();
