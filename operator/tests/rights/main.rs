@@ -73,7 +73,7 @@ async fn in_one_namespace_it_is_refused_nothing_and_granted_nothing_that_it_does
 
 #[tokio::test]
 async fn in_all_namespaces_too() {
-    let place = Place::new("rights-all", &["--set", "namespaces={*}"]).await;
+    let place = Place::alone("rights-all", &["--set", "namespaces={*}"]).await;
     live(&place, &["--lease=gritstone", "--namespace=*"]).await;
     check(&place);
 }

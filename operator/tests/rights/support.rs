@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt::Debug;
 use std::path::Path;
 use std::process::Stdio;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use gritstone_tests::cluster::{Cluster, helm};
@@ -19,22 +20,30 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::process::{Child, Command};
-use tokio::sync::OnceCell;
+use tokio::sync::{Mutex, OnceCell};
 
 /// How long a busy machine may take.
 const PATIENCE: Duration = Duration::from_secs(90);
 
-async fn cluster() -> &'static Cluster {
-    static CLUSTER: OnceCell<Cluster> = OnceCell::const_new();
-    CLUSTER
-        .get_or_init(|| async {
-            let cluster = Cluster::start().await.unwrap();
-            let crds = root().join("crds").display().to_string();
-            cluster.kubectl(&["apply", "-f", &crds]).await.unwrap();
-            cluster.kubectl(&["wait", "--for=condition=Established", "crd", "--all"]).await.unwrap();
-            cluster
-        })
-        .await
+async fn start() -> Cluster {
+    let cluster = Cluster::start().await.unwrap();
+    let crds = root().join("crds").display().to_string();
+    cluster.kubectl(&["apply", "-f", &crds]).await.unwrap();
+    cluster.kubectl(&["wait", "--for=condition=Established", "crd", "--all"]).await.unwrap();
+    cluster
+}
+
+/// One API server for those that look after a namespace.
+async fn shared() -> Arc<Cluster> {
+    static CLUSTER: OnceCell<Mutex<Weak<Cluster>>> = OnceCell::const_new();
+    let shared = CLUSTER.get_or_init(|| async { Mutex::default() }).await;
+    let mut shared = shared.lock().await;
+    if let Some(cluster) = shared.upgrade() {
+        return cluster;
+    }
+    let cluster = Arc::new(start().await);
+    *shared = Arc::downgrade(&cluster);
+    cluster
 }
 
 fn root() -> &'static Path {
@@ -69,6 +78,7 @@ impl Right {
 
 /// A namespace with the chart's rights for an operator in it.
 pub struct Place {
+    cluster: Arc<Cluster>,
     client: Client,
     namespace: String,
     rights: Vec<Value>,
@@ -78,7 +88,15 @@ pub struct Place {
 impl Place {
     /// `values` are helm's arguments.
     pub async fn new(name: &str, values: &[&str]) -> Self {
-        let cluster = cluster().await;
+        Self::on(shared().await, name, values).await
+    }
+
+    /// One in a cluster of its own, for who looks after all of it.
+    pub async fn alone(name: &str, values: &[&str]) -> Self {
+        Self::on(Arc::new(start().await), name, values).await
+    }
+
+    async fn on(cluster: Arc<Cluster>, name: &str, values: &[&str]) -> Self {
         let kubeconfig = Kubeconfig::read_from(cluster.kubeconfig()).unwrap();
         let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.unwrap();
         let client = Client::try_from(config).unwrap();
@@ -91,9 +109,24 @@ impl Place {
         let file = folder.path().join("rights.json");
         std::fs::write(&file, json!({"apiVersion": "v1", "kind": "List", "items": rights}).to_string()).unwrap();
         cluster.kubectl(&["apply", "-f", &file.display().to_string()]).await.unwrap();
-        let place = Self { client, namespace, rights, folder };
+        let place = Self { cluster, client, namespace, rights, folder };
         place.create_secret().await;
+        place.rights_hold().await;
         place
+    }
+
+    /// The API server knows of new rights a moment after they were written.
+    async fn rights_hold(&self) {
+        let (of_cluster, account) = (self.granted().contains(&Right::new("get", "namespaces")), self.account());
+        let mut asked = vec![("get", "leases.coordination.k8s.io/gritstone"), ("patch", "events.events.k8s.io")];
+        asked.extend(of_cluster.then_some(("get", "namespaces/kube-system")));
+        for (verb, resource) in asked {
+            wait_for("rights to hold", async || {
+                let arguments = ["auth", "can-i", verb, resource, "-n", &self.namespace, "--as", &account];
+                self.cluster.kubectl(&arguments).await.is_ok_and(|said| said.lines().any(|line| line == "yes"))
+            })
+            .await;
+        }
     }
 
     fn api<K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>>(&self) -> Api<K> {
@@ -161,7 +194,7 @@ impl Place {
 
     /// Starts the operator as its service account.
     pub async fn start(&self, arguments: &[&str]) -> Operator {
-        let cluster = cluster().await;
+        let cluster = &self.cluster;
         let token = cluster.kubectl(&["create", "token", "gritstone", "-n", &self.namespace]).await.unwrap();
         let mut config: Value = serde_json::from_slice(&std::fs::read(cluster.kubeconfig()).unwrap()).unwrap();
         config["users"][0]["user"] = json!({"token": token.trim()});
@@ -181,8 +214,7 @@ impl Place {
 
     /// What it has asked for, as the API server wrote it down.
     fn events(&self) -> Vec<Value> {
-        let Some(cluster) = cluster_if_there() else { return Vec::new() };
-        let log = std::fs::read_to_string(cluster.audit_log()).unwrap();
+        let log = std::fs::read_to_string(self.cluster.audit_log()).unwrap();
         let events = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
         let account = self.account();
         events.filter(|event| event["user"]["username"] == account.as_str()).collect()
@@ -241,7 +273,7 @@ impl Place {
             &format!("--clusterrole={}", added["metadata"]["name"].as_str().unwrap()),
             &format!("--user={person}"),
         ];
-        cluster().await.kubectl(&arguments).await.unwrap();
+        self.cluster.kubectl(&arguments).await.unwrap();
     }
 
     pub async fn may(&self, person: &str, verb: &str, resource: &str) -> bool {
@@ -250,12 +282,8 @@ impl Place {
         let part = format!("--subresource={part}");
         let arguments = ["auth", "can-i", verb, &resource, &part, "-n", &self.namespace, "--as", person];
         // It says no by its exit code, too.
-        cluster().await.kubectl(&arguments).await.is_ok_and(|said| said.trim() == "yes")
+        self.cluster.kubectl(&arguments).await.is_ok_and(|said| said.lines().any(|line| line == "yes"))
     }
-}
-
-fn cluster_if_there() -> Option<&'static Cluster> {
-    futures::FutureExt::now_or_never(cluster())
 }
 
 /// The roles of people are not the operator's.

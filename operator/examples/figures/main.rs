@@ -1,0 +1,199 @@
+//! What the operator costs: memory, time and writes with so many QueueWorkers.
+//!
+//! `cargo build -p gritstone-operator && cargo run -p gritstone-operator --example figures -- 0 1000 10000`
+//!
+//! A real API server without nodes: the Deployments get no pods. The program is the one that was built last, whichever profile that had;
+//! the API server, etcd and this share the machine with it.
+
+use std::path::Path;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use futures::{StreamExt, TryStreamExt, stream};
+use gritstone_crds::kinds::QueueWorker;
+use gritstone_tests::cluster::Cluster;
+use gritstone_tests::rig::{built, processes};
+use k8s_openapi::api::core::v1::{Namespace, Secret};
+use kube::api::{Api, ListParams, PostParams};
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Client, Config};
+use serde_json::json;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::TcpStream;
+use tokio::process::{Child, Command};
+use tokio::time::sleep;
+
+/// How long it is watched doing nothing.
+const REST: Duration = Duration::from_secs(60);
+/// How many are created at once.
+const AT_ONCE: usize = 16;
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let counts: Vec<usize> = std::env::args().skip(1).map(|count| count.parse()).collect::<Result<_, _>>()?;
+    println!("QueueWorkers   ready after   memory: peak, at rest   reconciliation: p50, p99   writes/min at rest");
+    for count in counts {
+        measure(count).await?;
+    }
+    Ok(())
+}
+
+async fn measure(count: usize) -> Result<()> {
+    let cluster = Cluster::start().await.context("starting an API server")?;
+    let crds = Path::new(env!("CARGO_MANIFEST_DIR")).join("../crds").display().to_string();
+    cluster.kubectl(&["apply", "-f", &crds]).await?;
+    cluster.kubectl(&["wait", "--for=condition=Established", "crd", "--all"]).await?;
+    let config = Kubeconfig::read_from(cluster.kubeconfig())?;
+    let client = Client::try_from(Config::from_custom_kubeconfig(config, &KubeConfigOptions::default()).await?)?;
+    fill(&client, count).await?;
+
+    let start = Instant::now();
+    let mut operator = Operator::start(&cluster).await?;
+    let workers: Api<QueueWorker> = Api::namespaced(client, "shop");
+    let mut peak = 0;
+    loop {
+        peak = peak.max(operator.memory()?);
+        let text = operator.metrics().await?;
+        let done = sum(&text, "controller_runtime_reconcile_total{controller=\"queueworker\"");
+        if done >= count as f64 && have_status(&workers, count).await? {
+            break;
+        }
+        sleep(Duration::from_millis(500)).await;
+    }
+    let ready = start.elapsed();
+    let busy = operator.metrics().await?;
+    sleep(REST).await;
+    let (before, memory) = (writes(&operator.metrics().await?), operator.memory()?);
+    sleep(REST).await;
+    let written = writes(&operator.metrics().await?) - before;
+    println!(
+        "{count:>12}   {:>9.1} s   {:>9.1}, {:>7.1} MiB   {:>14} ms, {} ms   {written:>17}",
+        ready.as_secs_f64(),
+        mebibytes(peak),
+        mebibytes(memory),
+        quantile(&busy, 0.5),
+        quantile(&busy, 0.99),
+    );
+    operator.child.kill().await?;
+    Ok(())
+}
+
+/// Makes a namespace with so many QueueWorkers on one database, which isn't there.
+async fn fill(client: &Client, count: usize) -> Result<()> {
+    let create = PostParams::default();
+    let namespaces: Api<Namespace> = Api::all(client.clone());
+    namespaces.create(&create, &serde_json::from_value(json!({"metadata": {"name": "shop"}}))?).await?;
+    let secret = json!({"metadata": {"name": "app-db"}, "stringData": {"uri": "postgres://127.0.0.1:1/app"}});
+    let secrets: Api<Secret> = Api::namespaced(client.clone(), "shop");
+    secrets.create(&create, &serde_json::from_value(secret)?).await?;
+    let workers: Api<QueueWorker> = Api::namespaced(client.clone(), "shop");
+    let spec = json!({
+        "database": {"secretRef": {"name": "app-db"}},
+        "queues": ["mail", "default"],
+        "handler": {"http": {"url": "http://127.0.0.1:8080/jobs"}},
+        "template": {"spec": {"containers": [{"name": "handler", "image": "shop:1"}]}},
+    });
+    let spec = serde_json::from_value(spec).context("a spec")?;
+    stream::iter(0..count)
+        .map(|number| {
+            let worker = QueueWorker::new(&format!("worker-{number:05}"), Clone::clone(&spec));
+            let (workers, create) = (workers.clone(), &create);
+            async move { workers.create(create, &worker).await.map(drop) }
+        })
+        .buffer_unordered(AT_ONCE)
+        .try_collect::<()>()
+        .await?;
+    Ok(())
+}
+
+async fn have_status(workers: &Api<QueueWorker>, count: usize) -> Result<bool> {
+    let (mut page, mut said) = (ListParams::default().limit(500), 0);
+    loop {
+        let list = workers.list(&page).await?;
+        said += list.items.iter().filter(|worker| worker.status.is_some()).count();
+        match list.metadata.continue_ {
+            Some(token) if !token.is_empty() => page = page.continue_token(&token),
+            _ => return Ok(said >= count),
+        }
+    }
+}
+
+struct Operator {
+    child: Child,
+    address: String,
+}
+
+impl Operator {
+    async fn start(cluster: &Cluster) -> Result<Self> {
+        let mut child = Command::new(built("gritstone-operator", "gritstone-operator"))
+            .args([
+                "--image",
+                "gritstone:1",
+                "--namespace",
+                "*",
+                "--health",
+                "127.0.0.1:0",
+                "--own-namespace",
+                "default",
+            ])
+            .env("KUBECONFIG", cluster.kubeconfig())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .context("starting the operator")?;
+        let mut lines = BufReader::new(child.stderr.take().context("its log")?).lines();
+        let address = loop {
+            let Some(line) = lines.next_line().await? else { bail!("the operator ended") };
+            let line: serde_json::Value = serde_json::from_str(&line)?;
+            if let Some(address) = line["address"].as_str() {
+                break address.to_owned();
+            }
+        };
+        tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+        Ok(Self { child, address })
+    }
+
+    fn memory(&self) -> Result<u64> {
+        let pid = self.child.id().context("the operator has ended")?;
+        processes::memory(pid.try_into()?).context("its memory")
+    }
+
+    async fn metrics(&self) -> Result<String> {
+        let mut stream = TcpStream::connect(&self.address).await?;
+        stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await?;
+        let mut text = String::new();
+        stream.read_to_string(&mut text).await?;
+        Ok(text)
+    }
+}
+
+fn values<'a>(text: &'a str, series: &'a str) -> impl Iterator<Item = (&'a str, f64)> {
+    let lines = text.lines().filter(move |line| line.starts_with(series));
+    lines.filter_map(|line| line.rsplit_once(' ').and_then(|(name, value)| Some((name, value.parse().ok()?))))
+}
+
+fn sum(text: &str, series: &str) -> f64 {
+    values(text, series).map(|(_, value)| value).sum()
+}
+
+/// Calls that write, those of the Lease left out: it is renewed every two seconds by PUT.
+fn writes(text: &str) -> f64 {
+    let calls = values(text, "rest_client_requests_total");
+    calls.filter(|(name, _)| name.contains("PATCH") || name.contains("POST")).map(|(_, value)| value).sum()
+}
+
+/// The upper bound of the bucket that so many are within, in milliseconds.
+fn quantile(text: &str, part: f64) -> String {
+    let series = "controller_runtime_reconcile_time_seconds_bucket{";
+    let ours = values(text, series).filter(|(name, _)| name.contains("\"queueworker\""));
+    let buckets: Vec<(&str, f64)> = ours.collect();
+    let all = buckets.last().map_or(0.0, |(_, count)| *count);
+    let found = buckets.iter().find(|(_, count)| all > 0.0 && *count >= all * part);
+    let bound = found.and_then(|(name, _)| name.split("le=\"").nth(1)?.split('"').next()?.parse::<f64>().ok());
+    bound.map_or("-".to_owned(), |bound| format!("<= {:.0}", bound * 1_000.0))
+}
+
+fn mebibytes(kibibytes: u64) -> f64 {
+    kibibytes as f64 / 1_024.0
+}
