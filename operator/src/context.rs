@@ -6,6 +6,7 @@ use kube::Client;
 use kube::runtime::events::{Recorder, Reporter};
 
 use crate::backoff::Backoff;
+use crate::cron_schedule::Schedules;
 use crate::database::Databases;
 use crate::owned::Owned;
 use crate::stale::Written;
@@ -32,6 +33,7 @@ pub(crate) struct Context {
     pub(crate) instruments: Instruments,
     pub(crate) owned: Owned,
     pub(crate) written: Written,
+    pub(crate) schedules: Arc<Schedules>,
 }
 
 impl Context {
@@ -40,7 +42,8 @@ impl Context {
         let recorder = Recorder::new(client.clone(), reporter);
         let databases = Databases::new(client.clone());
         let (backoff, owned, written) = (Backoff::default(), Owned::default(), Written::default());
-        Self { client, settings, recorder, backoff, databases, instruments, owned, written }
+        let schedules = Arc::default();
+        Self { client, settings, recorder, backoff, databases, instruments, owned, written, schedules }
     }
 
     /// The name of a controller among those of all namespaces that are looked after.

@@ -20,6 +20,7 @@ mod cluster_id;
 mod conditions;
 mod context;
 mod control;
+mod cron_schedule;
 mod database;
 mod dispatcher;
 mod engine;
@@ -32,6 +33,7 @@ pub mod metrics;
 mod owned;
 pub mod pages;
 mod queue_worker;
+mod recurring_task;
 mod run;
 mod stale;
 
