@@ -5,7 +5,6 @@ use kube::runtime::reflector::ObjectRef;
 use kube::{Resource, ResourceExt};
 
 use crate::context::Context;
-use crate::control::{Error, Ours};
 use crate::cron_schedule::Owner;
 use crate::database::User;
 use crate::owned::Key;
@@ -22,31 +21,27 @@ pub(super) fn schedule_key(task: &RecurringTask) -> Key {
     Key { kind: CronSchedule::kind(&()).into_owned(), namespace, name }
 }
 
-/// The Secret with the database in which the row of the task is, if it ever was in one.
+/// The Secret with the database in which the row of the task is, if it ever was in one, as its CronSchedule says.
 pub(super) fn where_it_is(task: &RecurringTask, context: &Context) -> Option<SecretKeyRef> {
     let schedule = context.owned.find(&schedule_key(task))?;
     serde_json::from_value(schedule["spec"]["database"]["secretRef"].clone()).ok()
 }
 
-/// Removes the row of a task from a database. Why it isn't removed, if that can't be done now.
+/// Removes the row of a task from a database.
 ///
 /// # Errors
-/// Those of the API server, asked for the Secret.
-pub(super) async fn clear(
-    task: &RecurringTask,
-    database: &SecretKeyRef,
-    context: &Context,
-) -> Result<Result<(), String>, Error> {
+/// Why that can't be done now, in words.
+pub(super) async fn clear(task: &RecurringTask, database: &SecretKeyRef, context: &Context) -> Result<(), String> {
     let user = User::of(task);
     let looked = context.databases.look(&user, database, false).await;
-    looked.map_err(|source| Error::Observe { object: task.place(), source })?;
-    let line = match context.databases.store(&user) {
+    let store = match looked {
+        Ok(_) => context.databases.store(&user).map_err(|fault| fault.to_string()),
+        Err(error) => Err(format!("the Secret {} can't be read: {error}", database.name)),
+    };
+    let line = match store {
         Ok(store) => context.schedules.line(&store),
         // Its Secret may be gone before it, as when the whole namespace goes.
-        Err(fault) => match context.schedules.line_of(&ObjectRef::from_obj(task)) {
-            Some(line) => line,
-            None => return Ok(Err(fault.to_string())),
-        },
+        Err(words) => context.schedules.line_of(&ObjectRef::from_obj(task)).ok_or(words)?,
     };
-    Ok(line.remove(&owner(task, context)).await.map_err(|error| line.words(&error)))
+    line.remove(&owner(task, context)).await.map_err(|error| line.words(&error))
 }

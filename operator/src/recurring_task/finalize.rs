@@ -39,8 +39,10 @@ pub(super) async fn hold(task: &RecurringTask, context: &Context) -> Result<(), 
 pub(super) async fn finalize(task: &RecurringTask, context: &Context) -> Result<Action, Error> {
     let (user, object) = (User::of(task), ObjectRef::from_obj(task));
     if task.finalizers().iter().any(|finalizer| finalizer == FINALIZER) {
-        if let Some(database) = where_it_is(task, context)
-            && let Err(why) = clear(task, &database, context).await?
+        // The CronSchedule may have gone first, as when the whole namespace goes.
+        let named = || task.spec.database.as_ref().map(|database| database.secret_ref.clone());
+        if let Some(database) = where_it_is(task, context).or_else(named)
+            && let Err(why) = clear(task, &database, context).await
         {
             let left = left_to_wait(task, Timestamp::now());
             if !left.is_zero() {

@@ -72,7 +72,7 @@ async fn outcome(task: &RecurringTask, spec: CronScheduleSpec, context: &Arc<Con
         return Ok(Outcome::Invalid("spec.database: is missing".to_owned()));
     };
     if let Some(old) = where_it_is(task, context).filter(|old| old != reference)
-        && let Err(why) = clear(task, &old, context).await?
+        && let Err(why) = clear(task, &old, context).await
     {
         if has_moved_for(task, Timestamp::now()) < LET_GO_AFTER {
             return Ok(Outcome::Moving(why));

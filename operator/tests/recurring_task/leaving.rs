@@ -35,6 +35,7 @@ async fn a_row_goes_although_the_secret_went_before_it() {
     rig.terminate().await;
     rig.api::<Secret>().delete("queue", &DeleteParams::default()).await.unwrap();
     rig.get::<RecurringTask>("daily", |t| says(t, "DatabaseReachable", ConditionStatus::False, "NoSecret")).await;
+    rig.api::<CronSchedule>().delete("daily", &DeleteParams::default()).await.unwrap();
     rig.api::<RecurringTask>().delete("daily", &DeleteParams::default()).await.unwrap();
     rig.gone::<RecurringTask>("daily").await;
     assert_eq!(queue.row("k").await, None);
