@@ -5,6 +5,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::Instruments;
 use crate::context::{Context, Settings};
+use crate::control::api;
 use crate::{death, dispatcher, owned, queue_worker, recurring_task};
 
 /// Looks after the objects of one namespace, or of all, until `stop` is cancelled; what is being written then is finished.
@@ -14,6 +15,8 @@ pub async fn run(client: Client, settings: Settings, instruments: Instruments, s
     let owned = owned::watch(context.clone(), stop.clone());
     let workers = queue_worker::run(context.clone(), stop.clone());
     let deaths = death::watch(context.clone(), stop.clone());
+    let pods = context.pods.run(api(&context), stop.clone());
     let dispatchers = dispatcher::run(context.clone(), stop.clone());
-    tokio::join!(databases, owned, deaths, workers, dispatchers, recurring_task::run(context, stop));
+    let tasks = recurring_task::run(context.clone(), stop);
+    tokio::join!(databases, owned, deaths, pods, workers, dispatchers, tasks);
 }

@@ -17,6 +17,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use serde_json::{Map, Value, json};
 
 pub(crate) use objects::{Built, build};
+pub(crate) use pod::database_digest;
 pub(crate) use rollout::Rollout;
 
 /// The engine's container.
@@ -76,7 +77,7 @@ impl Role {
     }
 
     /// The label that tells the pods of one object.
-    const fn label(self) -> &'static str {
+    pub(crate) const fn label(self) -> &'static str {
         match self {
             Self::Worker => "gritstone.dev/queue-worker",
             Self::Dispatcher => "gritstone.dev/dispatcher",
@@ -89,6 +90,11 @@ impl Role {
             Self::Worker => "work",
             Self::Dispatcher => "dispatch",
         }
+    }
+
+    /// The name of the objects that those of the object called `name` are made of.
+    pub(crate) fn object(self, name: &str) -> String {
+        format!("{name}-{}", self.as_str())
     }
 
     /// Which pods are those of the object called `name`, as a selector in text.

@@ -56,8 +56,7 @@ pub(super) async fn finalize(task: &RecurringTask, context: &Context) -> Result<
         write(task, &finalizers, context).await?;
     }
     context.schedules.forget(&object);
-    context.databases.forget(&user);
-    context.backoff.succeeded(&task.place());
+    context.forget(&user);
     Ok(Action::await_change())
 }
 
