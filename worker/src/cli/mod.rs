@@ -3,6 +3,7 @@
 //! What a subcommand prints for people goes to stdout as tables, with `--json` as JSON; logs go to stderr. Errors end it
 //! with a code that is documented in `docs/reference/command.md`.
 
+mod authorities;
 mod batches;
 mod check;
 mod classes;
@@ -15,6 +16,7 @@ mod enqueue;
 mod exit;
 mod handler;
 mod health;
+mod install;
 mod jobs;
 mod limits;
 mod logging;
@@ -108,6 +110,7 @@ enum Command {
     Convert(convert::Convert),
     Schedule(schedule::Schedules),
     Clear(clear::Clear),
+    Install(install::Install),
     Completions(completions::Completions),
 }
 
@@ -132,6 +135,7 @@ pub fn main() -> ExitCode {
         Command::Convert(command) => command.run(&cli.global),
         Command::Schedule(command) => command.run(&cli.global),
         Command::Clear(command) => command.run(&cli.global),
+        Command::Install(command) => command.run(),
         Command::Completions(command) => command.run(),
     };
     match done {
