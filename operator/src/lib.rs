@@ -6,7 +6,8 @@
 //!
 //! `database` keeps an eye on the queue databases that manifests name.
 //! `engine` is the pods that workers and dispatchers have alike, `control` what looking after an object is made of whichever its kind.
-//! [`autoscale`] decides how many workers there should be; nothing asks it yet. `owned` knows the objects that ours are made of, `stale` which
+//! [`autoscale`] decides how many workers there should be; nothing asks it yet. `death` gives on the
+//! jobs of workers whose container ended, `owned` knows the objects that ours are made of, `stale` which
 //! reads are older than our writes. `conditions` and `events` tell people, `backoff` waits after an error, [`run`] runs it all until it is told to stop.
 //!
 //! Around that: [`leader`] lets one of several replicas work, [`health`] and [`metrics`] are what [`pages`] serves, [`logging`] the log,
@@ -21,6 +22,7 @@ mod conditions;
 mod context;
 mod control;
 mod database;
+mod death;
 mod dispatcher;
 mod engine;
 mod events;

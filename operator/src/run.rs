@@ -5,7 +5,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::Instruments;
 use crate::context::{Context, Settings};
-use crate::{dispatcher, owned, queue_worker};
+use crate::{death, dispatcher, owned, queue_worker};
 
 /// Looks after the objects of one namespace, or of all, until `stop` is cancelled; what is being written then is finished.
 pub async fn run(client: Client, settings: Settings, instruments: Instruments, stop: CancellationToken) {
@@ -13,5 +13,6 @@ pub async fn run(client: Client, settings: Settings, instruments: Instruments, s
     let databases = context.databases.clone().run(stop.clone());
     let owned = owned::watch(context.clone(), stop.clone());
     let workers = queue_worker::run(context.clone(), stop.clone());
-    tokio::join!(databases, owned, workers, dispatcher::run(context, stop));
+    let deaths = death::watch(context.clone(), stop.clone());
+    tokio::join!(databases, owned, deaths, workers, dispatcher::run(context, stop));
 }

@@ -79,3 +79,9 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
   resources: [events]
   verbs: [create, patch]
 {{- end }}
+
+{{/* A duration such as 10m in seconds. */}}
+{{- define "gritstone.seconds" -}}
+{{- $number := regexFind "^[0-9]+" . | int }}{{ $unit := regexFind "[a-z]+$" . }}
+{{- if eq $unit "ms" }}{{ divf $number 1000 }}{{ else }}{{ mul $number (get (dict "s" 1 "m" 60 "h" 3600 "d" 86400) $unit) }}{{ end }}
+{{- end }}

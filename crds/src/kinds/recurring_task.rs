@@ -27,10 +27,11 @@ use crate::path::Path;
         status = "RecurringTaskStatus",
         printcolumn(name = "Schedule", type_ = "string", json_path = ".spec.schedule"),
         printcolumn(name = "Suspend", type_ = "boolean", json_path = ".spec.suspend"),
-        printcolumn(name = "Next run", type_ = "date", json_path = ".status.nextRunTime"),
+        printcolumn(name = "Next run", type_ = "string", json_path = ".status.nextRunTime"),
         printcolumn(name = "Last run", type_ = "date", json_path = ".status.lastRunTime"),
         printcolumn(name = "Outcome", type_ = "string", json_path = ".status.lastRunOutcome"),
         printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status"),
+        printcolumn(name = "Key", type_ = "string", json_path = ".status.key", priority = 1),
         printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
     ),
     schemars(transform = crate::schema::recurring_task)
@@ -45,7 +46,7 @@ pub struct RecurringTaskSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "kube", schemars(transform = crate::schema::name()))]
     pub key: Option<String>,
-    /// When. Required.
+    /// When: words (`every weekday at 9am`), cron (`0 9 * * 1-5`, seconds possible), or `{every: 90m, offset: 5m}`. Required.
     #[cfg_attr(feature = "kube", schemars(schema_with = "crate::schema::text_or_interval"))]
     pub schedule: Schedule,
     /// In which time zone, by its IANA name. Default `UTC`.

@@ -59,15 +59,6 @@ pub(crate) struct Standing {
     pub(crate) digest: Option<String>,
 }
 
-/// A database that answers, and where it is used.
-#[allow(dead_code, reason = "for the pruning of dead pods, which comes next")]
-pub(crate) struct InUse {
-    /// The database.
-    pub(crate) store: Store,
-    /// The namespaces of the objects that name it.
-    pub(crate) namespaces: BTreeSet<String>,
-}
-
 /// All databases that objects name.
 pub(crate) struct Databases {
     client: Client,
@@ -147,24 +138,18 @@ impl Databases {
         self.known().leave(user);
     }
 
-    #[allow(dead_code, reason = "for the pruning of dead pods, which comes next")]
-    /// The databases that answer, each with the namespaces that use it.
-    pub(crate) fn in_use(&self) -> Vec<InUse> {
+    /// The databases that objects of a namespace name, each once: itself, or what keeps it from being used now.
+    pub(crate) fn of(&self, namespace: &str) -> Vec<Result<Store, DatabaseFault>> {
         let known = self.known();
-        let mut found: Vec<InUse> = Vec::new();
-        let mut places: HashMap<&DatabaseUrl, usize> = HashMap::new();
-        for (source, entry) in &known.sources {
-            let Ok(database) = &entry.database else { continue };
-            if database.state().is_err() || entry.users.is_empty() {
-                continue;
-            }
-            let place = *places.entry(&database.url).or_insert_with(|| {
-                found.push(InUse { store: database.store.clone(), namespaces: BTreeSet::new() });
-                found.len() - 1
-            });
-            found[place].namespaces.insert(source.namespace.clone());
-        }
-        found
+        let named = known.sources.iter().filter(|(source, _)| source.namespace == namespace);
+        let mut urls = BTreeSet::new();
+        named
+            .filter_map(|(_, entry)| match &entry.database {
+                Ok(database) if !urls.insert(database.url.to_string()) => None,
+                Ok(database) => Some(database.state().map(|()| database.store.clone())),
+                Err(fault) => Some(Err(fault.clone())),
+            })
+            .collect()
     }
 
     /// The objects of one kind whose database stands otherwise than when they looked. For one listener a kind.

@@ -10,8 +10,8 @@ use crate::engine::{Engine, Role, without};
 /// know.
 const NOT_READ: [&str; 3] = ["database", "replicas", "template"];
 
-/// The pods of a dispatcher whose spec is valid.
-pub(super) fn engine<'a>(dispatcher: &'a Dispatcher, name: &'a str) -> Engine<'a> {
+/// The pods of a dispatcher whose spec is valid. `database_digest` stands for the database's URL.
+pub(super) fn engine<'a>(dispatcher: &'a Dispatcher, name: &'a str, database_digest: Option<&'a str>) -> Engine<'a> {
     let spec = &dispatcher.spec;
     Engine {
         role: Role::Dispatcher,
@@ -19,7 +19,7 @@ pub(super) fn engine<'a>(dispatcher: &'a Dispatcher, name: &'a str) -> Engine<'a
         owner: dispatcher.controller_owner_ref(&()),
         spec: without(spec, &NOT_READ),
         database: spec.database.as_ref(),
-        database_digest: None,
+        database_digest,
         replicas: Some(spec.replicas),
         // What it is at when it stops is one statement.
         drain_timeout: Duration::ZERO,

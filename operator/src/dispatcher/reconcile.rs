@@ -10,21 +10,25 @@ use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use super::build::engine;
+use super::observe::observe;
 use super::status::{Outcome, status};
 use super::validate::validate;
 use crate::context::Context;
 use crate::control::{Error, LOOK, Made, Ours, controller, drive, make, report};
+use crate::database::User;
 use crate::engine::{Built, build};
 
 /// Looks after every Dispatcher until `stop` is cancelled.
 pub(crate) async fn run(context: Arc<Context>, stop: CancellationToken) {
-    drive(controller::<Dispatcher>(&context), reconcile, context, stop).await;
+    let controller = controller::<Dispatcher>(&context).reconcile_on(context.databases.changes());
+    drive(controller, reconcile, context, stop).await;
 }
 
 async fn reconcile(dispatcher: Arc<Dispatcher>, context: Arc<Context>) -> Result<Action, Error> {
     if dispatcher.metadata.deletion_timestamp.is_some() {
         // What it owns goes with it.
         context.backoff.succeeded(&dispatcher.place());
+        context.databases.forget(&User::of(dispatcher.as_ref()));
         return Ok(Action::await_change());
     }
     let outcome = match validate(&dispatcher.spec) {
@@ -43,9 +47,14 @@ async fn reconcile(dispatcher: Arc<Dispatcher>, context: Arc<Context>) -> Result
 
 /// Makes the objects of a dispatcher that makes sense.
 async fn outcome(dispatcher: &Dispatcher, context: &Context) -> Result<Outcome, Error> {
-    let Built { deployment, budget } = build(&engine(dispatcher, &dispatcher.name_any()), &context.settings);
+    let database =
+        observe(dispatcher, context).await.map_err(|source| Error::Observe { object: dispatcher.place(), source })?;
+    let (name, digest) = (dispatcher.name_any(), database.as_ref().and_then(|standing| standing.digest.as_deref()));
+    let Built { deployment, budget } = build(&engine(dispatcher, &name, digest), &context.settings);
     Ok(match make(dispatcher, &[&deployment, &budget], context).await? {
         Made::Refused(said) => Outcome::Refused(said),
-        Made::Applied(objects) => Outcome::Applied(objects.into_iter().next().unwrap_or(Value::Null)),
+        Made::Applied(objects) => {
+            Outcome::Applied { database, deployment: objects.into_iter().next().unwrap_or(Value::Null) }
+        }
     })
 }

@@ -1,10 +1,11 @@
 //! What a Dispatcher's status says.
 
-use gritstone_crds::kinds::DispatcherStatus;
+use gritstone_crds::kinds::{Condition, DispatcherStatus};
 use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::conditions::Saying;
+use crate::database::{self, DatabaseFault, Standing};
 use crate::engine::Rollout;
 
 /// How a reconciliation went.
@@ -14,8 +15,13 @@ pub(super) enum Outcome {
     Invalid(String),
     /// The API server takes no object like this.
     Refused(String),
-    /// The objects are as they should be; the Deployment as it is.
-    Applied(Value),
+    /// The objects are as they should be.
+    Applied {
+        /// How the database stands; none when the manifest names none.
+        database: Option<Standing>,
+        /// The Deployment as it is.
+        deployment: Value,
+    },
 }
 
 /// The status of a dispatcher that had the status `before`.
@@ -25,22 +31,36 @@ pub(super) fn status(
     before: &DispatcherStatus,
     now: Timestamp,
 ) -> DispatcherStatus {
-    let (replicas, ready_replicas, ready) = match outcome {
-        Outcome::Invalid(problems) => (before.replicas, before.ready_replicas, not_ready("InvalidSpec", problems)),
-        Outcome::Refused(said) => (before.replicas, before.ready_replicas, not_ready("Refused", said)),
-        Outcome::Applied(deployment) => {
+    let (replicas, ready_replicas) = match outcome {
+        Outcome::Applied { deployment, .. } => {
             let rollout = Rollout::of(deployment);
-            (rollout.replicas, rollout.ready, rollout.ready("dispatchers", "DispatchersReady"))
+            (rollout.replicas, rollout.ready)
         }
+        Outcome::Invalid(_) | Outcome::Refused(_) => (before.replicas, before.ready_replicas),
     };
-    DispatcherStatus {
-        observed_generation: generation,
-        replicas,
-        ready_replicas,
-        conditions: vec![ready.since(&before.conditions, generation, now)],
-    }
+    let reachable = match outcome {
+        Outcome::Applied { database: Some(standing), .. } => {
+            database::condition(standing, &before.conditions, generation, now)
+        }
+        _ => None,
+    };
+    let ready = ready(outcome).since(&before.conditions, generation, now);
+    let conditions: Vec<Condition> = [Some(ready), reachable].into_iter().flatten().collect();
+    DispatcherStatus { observed_generation: generation, replicas, ready_replicas, conditions }
 }
 
-fn not_ready(reason: &'static str, message: &str) -> Saying {
-    Saying::new("Ready", false, reason, message)
+fn ready(outcome: &Outcome) -> Saying {
+    let not = |reason, message: String| Saying::new("Ready", false, reason, message);
+    let (database, deployment) = match outcome {
+        Outcome::Invalid(problems) => return not("InvalidSpec", problems.clone()),
+        Outcome::Refused(said) => return not("Refused", said.clone()),
+        Outcome::Applied { database, deployment } => (database, deployment),
+    };
+    // Without it no pod starts. Whether the database answers is another matter, and another condition.
+    if let Some(Err(fault @ (DatabaseFault::NoSecret { .. } | DatabaseFault::NoKey { .. }))) =
+        database.as_ref().map(|standing| &standing.reachable)
+    {
+        return not("DatabaseSecretMissing", fault.to_string());
+    }
+    Rollout::of(deployment).ready("dispatchers", "DispatchersReady")
 }

@@ -17,6 +17,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
 
+use crate::death::Pruned;
+
 /// All of them. Clones share them.
 #[derive(Clone, Debug)]
 pub struct Metrics {
@@ -27,14 +29,16 @@ pub struct Metrics {
     pub requests: Requests,
     /// Whether this operator works or stands by.
     pub leading: Leading,
+    /// The dead.
+    pub(crate) pruned: Pruned,
 }
 
 impl Default for Metrics {
     fn default() -> Self {
         let mut registry = Registry::default();
         let (reconciling, requests) = (Reconciling::new(&mut registry), Requests::new(&mut registry));
-        let leading = Leading::new(&mut registry);
-        Self { registry: Arc::new(Mutex::new(registry)), reconciling, requests, leading }
+        let (leading, pruned) = (Leading::new(&mut registry), Pruned::new(&mut registry));
+        Self { registry: Arc::new(Mutex::new(registry)), reconciling, requests, leading, pruned }
     }
 }
 

@@ -4,8 +4,10 @@
 mod support;
 
 use gritstone_crds::kinds::{ConditionStatus, Dispatcher};
+use gritstone_store::{Store, StoreOptions};
+use gritstone_tests::servers::{Server, TestDatabase};
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{Pod, Secret};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::api::{Api, PostParams};
 use serde_json::{Value, json};
@@ -78,4 +80,46 @@ async fn a_dispatcher_without_a_database_is_told_so_and_changes_nothing() {
     assert_eq!(ready.reason, "InvalidSpec");
     assert!(ready.message.starts_with("spec.database: is missing"), "{}", ready.message);
     assert!(rig.api::<Deployment>().get_opt("main-dispatcher").await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn tables_are_made_where_the_manifest_asks_for_them_and_nowhere_else() {
+    let rig = Rig::new("migrate").await;
+    for (name, server) in [("on-postgres", Server::Postgres), ("on-mariadb", Server::MariaDb)] {
+        let database = TestDatabase::create(server).await.unwrap();
+        let store = Store::open(&database.url, StoreOptions::default()).unwrap();
+        rig.create_secret_of(name, &database.url).await;
+        let mut spec = json!({"database": {"secretRef": {"name": name}}, "migrate": false});
+        rig.create::<Dispatcher>(name, spec.clone()).await;
+        let without = |d: &Dispatcher| says(d, "DatabaseReachable", ConditionStatus::False, "NotMigrated");
+        rig.get(name, without).await;
+        assert!(store.check_schema().await.is_err());
+
+        spec["migrate"] = json!(true);
+        rig.patch::<Dispatcher>(name, json!({"spec": spec})).await;
+        let with = |d: &Dispatcher| says(d, "DatabaseReachable", ConditionStatus::True, "Reachable");
+        rig.get(name, with).await;
+        store.check_schema().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn another_address_in_the_secret_rolls_the_pods() {
+    let rig = Rig::new("secret-changed").await;
+    rig.create::<Dispatcher>("main", spec()).await;
+    let digest = |d: &Deployment| {
+        let annotations = d.spec.as_ref().unwrap().template.metadata.as_ref().unwrap().annotations.clone();
+        annotations.unwrap_or_default().get("gritstone.dev/database-digest").cloned()
+    };
+    let first = digest(&rig.get::<Deployment>("main-dispatcher", |d| digest(d).is_some()).await);
+    rig.patch::<Secret>("app-db", json!({"stringData": {"uri": "postgres://127.0.0.1:2/app"}})).await;
+    rig.get::<Deployment>("main-dispatcher", |d| digest(d).is_some() && digest(d) != first).await;
+}
+
+#[tokio::test]
+async fn a_missing_secret_is_told() {
+    let rig = Rig::new("no-secret").await;
+    rig.create::<Dispatcher>("main", json!({"database": {"secretRef": {"name": "none"}}})).await;
+    let missing = |d: &Dispatcher| says(d, "Ready", ConditionStatus::False, "DatabaseSecretMissing");
+    rig.get("main", missing).await;
 }

@@ -21,8 +21,9 @@ use kube::{Client, Config, Resource, ResourceExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+use tokio::runtime::Runtime;
 use tokio::sync::OnceCell;
-use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::sync::CancellationToken;
 use tower::util::MapRequestLayer;
 
 /// How long a busy machine may take; what is waited for comes in milliseconds.
@@ -75,7 +76,16 @@ pub struct Rig {
     namespace: String,
     requests: Arc<Mutex<Vec<String>>>,
     instruments: Instruments,
-    _operator: DropGuard,
+    config: Config,
+    operator: Mutex<Option<Runtime>>,
+}
+
+impl Drop for Rig {
+    fn drop(&mut self) {
+        if let Some(operator) = self.operator.lock().unwrap().take() {
+            operator.shutdown_background();
+        }
+    }
 }
 
 impl Rig {
@@ -87,23 +97,38 @@ impl Rig {
         let namespaces: Api<Namespace> = Api::all(client.clone());
         let made = namespaces.create(&PostParams::default(), &serde_json::from_value(namespace).unwrap()).await;
         let namespace = made.unwrap().name_any();
-        let stop = CancellationToken::new();
+        let requests = Arc::<Mutex<Vec<String>>>::default();
+        let (operator, instruments) = (Mutex::default(), Instruments::default());
+        let rig = Self { client, config, namespace, requests, instruments, operator };
+        rig.start_operator();
+        rig.create_secret().await;
+        rig
+    }
+
+    /// Starts an operator. The one before, if there is one, ends in the middle of whatever it does, as if it was killed.
+    pub fn start_operator(&self) {
         let settings = Settings {
-            namespace: Some(namespace.clone()),
+            namespace: Some(self.namespace.clone()),
             image: "gritstone:test".to_owned(),
             cluster_id: "test".to_owned(),
         };
-        let (requests, instruments) = (Arc::<Mutex<Vec<String>>>::default(), Instruments::default());
-        let noted = requests.clone();
+        let noted = self.requests.clone();
         let note = move |request: http::Request<Body>| {
             noted.lock().unwrap().push(format!("{} {}", request.method(), request.uri()));
             request
         };
-        let of_operator = ClientBuilder::try_from(config).unwrap().with_layer(&MapRequestLayer::new(note)).build();
-        tokio::spawn(run(of_operator, settings, instruments.clone(), stop.clone()));
-        let rig = Self { client, namespace, requests, instruments, _operator: stop.drop_guard() };
-        rig.create_secret().await;
-        rig
+        if let Some(before) = self.operator.lock().unwrap().take() {
+            before.shutdown_background();
+        }
+        // A runtime of its own: dropped, nothing of it is left, whatever it has begun.
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        let (config, instruments) = (self.config.clone(), self.instruments.clone());
+        runtime.spawn(async move {
+            let builder = ClientBuilder::try_from(config).unwrap();
+            let client = builder.with_layer(&MapRequestLayer::new(note)).build();
+            run(client, settings, instruments, CancellationToken::new()).await;
+        });
+        *self.operator.lock().unwrap() = Some(runtime);
     }
 
     pub fn api<K>(&self) -> Api<K>
@@ -178,9 +203,18 @@ impl Rig {
         }
     }
 
+    /// What the operator counts, as text.
+    pub fn metrics(&self) -> String {
+        self.instruments.metrics.text()
+    }
+
+    pub fn namespace(&self) -> &str {
+        &self.namespace
+    }
+
     /// How many reconciliations are over.
     pub fn reconciliations(&self) -> u64 {
-        let text = self.instruments.metrics.text();
+        let text = self.metrics();
         let counts = text.lines().filter(|line| line.starts_with("controller_runtime_reconcile_total"));
         counts.filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).sum()
     }

@@ -36,11 +36,13 @@ pub use finish::Settled;
 pub(crate) use finish::Won;
 pub use jobs::{JobFilter, JobPage, JobState, JobView};
 pub use limits::{DeclaredBy, DeclaredLimit, LimitState, Overclaimed, SweptLimits, UnsetLimit};
-pub use processes::{Buried, Counters, Death, Identity, NewProcess, ProcessView, Registered};
+pub use processes::{
+    Anonymous, Buried, Counters, Death, Identity, Incarnation, NewProcess, Pod, PodProcess, ProcessView, Registered,
+};
 pub use queues::QueueState;
 pub use recurring::{
-    DueTask, MissedRuns, NewTask, PutTask, RAILS, RanTask, ReplacedTasks, ScheduleMark, TakenKey, TaskRun,
-    TaskSchedule, TaskStanding, TaskView,
+    DueTask, MissedRuns, NewTask, PutTask, RAILS, RanTask, ReplacedTasks, ScheduleMark, ScheduleNews, TakenKey,
+    TaskRun, TaskSchedule, TaskStanding, TaskView,
 };
 pub use retry::Retried;
 pub use schedule::Dispatched;

@@ -87,6 +87,25 @@ impl Site {
         self.run(&["work", "--file", &self.manifests()])
     }
 
+    /// Starts `gritstone work` as a container would, in a PID namespace of its own and told which pod it is in. Killed, all of it goes.
+    ///
+    /// # Panics
+    /// When it can't be started.
+    pub fn work_in_pod(&self, uid: &str) -> Running {
+        let number = self.started.fetch_add(1, Ordering::Relaxed);
+        let mut command = Command::new("unshare");
+        command
+            .args(["--user", "--map-root-user", "--pid", "--fork", "--mount-proc", "--kill-child"])
+            .arg(gritstone())
+            .args(["work", "--file", &self.manifests()])
+            .envs([("GRITSTONE_CLUSTER_ID", "here"), ("GRITSTONE_NAMESPACE", "shop")])
+            .envs([("GRITSTONE_POD", "mail-1"), ("GRITSTONE_POD_UID", uid)])
+            .envs([("DATABASE_URL", self.url.as_str()), ("GRITSTONE_LOG", "info")])
+            .current_dir(self.folder());
+        let log = self.folder.path().join(format!("{number:03}-pod.log"));
+        Running::start(command, &log).expect("unshare and the gritstone command")
+    }
+
     /// Starts `gritstone dispatch` on the manifests.
     pub fn dispatch(&self) -> Running {
         self.run(&["dispatch", "--file", &self.manifests()])

@@ -3,6 +3,7 @@
 //! `values/NAME.yaml` gives `snapshots/NAME.yaml`. After a change that is meant, look at what
 //! `GRITSTONE_WRITE_SNAPSHOTS=1 cargo test -p gritstone-tests --test charts` changes in them, and in `kustomize/base`.
 
+mod monitoring;
 mod refused;
 mod rendered;
 mod support;

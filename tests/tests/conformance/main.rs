@@ -27,6 +27,7 @@ mod queues;
 mod rails_documents;
 mod rails_rows;
 mod recurring;
+mod recurring_only;
 mod retries_of_rails;
 mod retry;
 mod schedule;

@@ -1,7 +1,7 @@
 //! Processes: who is there, and how they leave.
 
 use crate::support::{Db, claim_any, conformance, done, finish, job, new_process, start};
-use gritstone_store::{Ahead, Claim, Commands, Counters, Death, JobState, Mark, Selection};
+use gritstone_store::{Ahead, Claim, Commands, Counters, Death, JobState, Mark, Pod, Selection};
 use serde_json::json;
 use std::time::Duration;
 
@@ -17,6 +17,7 @@ conformance!(
     a_job_that_ran_out_of_interruptions_fails,
     a_burial_happens_once,
     orphans_are_recovered,
+    the_processes_of_a_pod_are_those_that_say_so_in_full,
 );
 
 async fn a_process_is_listed_as_rails_lists_it(db: Db) {
@@ -207,4 +208,40 @@ async fn a_claim_that_finds_nothing_leaves_the_list_alone(db: Db) {
     let claim = Claim { process_id: process, selection: &any, limit: 3, classes, commands, skip_locked: true, ahead };
     assert!(session.claim(&claim).await.unwrap().jobs.is_empty());
     assert_eq!(unstarted(&db, process).await, [7]);
+}
+
+async fn the_processes_of_a_pod_are_those_that_say_so_in_full(db: Db) {
+    let mut session = db.session().await;
+    let pod = Pod {
+        cluster_id: "here".into(),
+        namespace: "shop".into(),
+        name: "mail-1".into(),
+        uid: "8f3c1d4e-0000-4000-8000-000000000001".into(),
+    };
+    let mut register = async |pod: &Pod| {
+        let mut new = new_process(3);
+        new.identity.cluster_id = Some(pod.cluster_id.clone());
+        new.identity.namespace = Some(pod.namespace.clone());
+        new.identity.pod = Some(pod.name.clone());
+        new.identity.pod_uid = Some(pod.uid.clone());
+        (session.register(&new).await.unwrap().process_id, new.identity.incarnation)
+    };
+    let (first, incarnation) = register(&pod).await;
+    let (second, _) = register(&pod).await;
+    for other in [
+        Pod { cluster_id: "there".into(), ..pod.clone() },
+        Pod { namespace: "other".into(), ..pod.clone() },
+        Pod { name: "mail-2".into(), ..pod.clone() },
+        Pod { uid: "8f3c1d4e-0000-4000-8000-000000000002".into(), ..pod.clone() },
+    ] {
+        register(&other).await;
+    }
+    session.register(&new_process(3)).await.unwrap();
+
+    let found = session.processes_in(&pod).await.unwrap();
+    assert_eq!(found.iter().map(|process| process.process_id).collect::<Vec<_>>(), [first, second]);
+    assert_eq!(found[0].incarnation, incarnation);
+    let listed = session.processes().await.unwrap();
+    assert_eq!(listed.iter().filter(|process| process.pod.as_ref() == Some(&pod)).count(), 2);
+    assert!(listed.last().unwrap().pod.is_none());
 }

@@ -112,7 +112,39 @@ async fn handlers_and_what_they_started_die_with_a_killed_worker(engine: Engine)
     }
 }
 
+/// Linux alone has what containers are made of, and some containers forbid to make more.
+fn can_make_containers() -> bool {
+    let mut try_it = std::process::Command::new("unshare");
+    try_it.args(["--user", "--map-root-user", "--pid", "--fork", "--mount-proc", "--kill-child", "true"]);
+    try_it.output().is_ok_and(|output| output.status.success())
+}
+
+async fn a_restarted_container_buries_its_predecessor_and_nobody_else(engine: Engine) {
+    if !can_make_containers() {
+        return;
+    }
+    let site = Site::new(engine, &Crew::default()).await;
+    let (ours, other) = ("8f3c1d4e-0000-4000-8000-000000000001", "8f3c1d4e-0000-4000-8000-000000000002");
+    let elsewhere = site.enqueue_one(vec![json!(600)]).await;
+    let mut gone_pod = site.work_in_pod(other);
+    site.begun(1).await;
+    gone_pod.kill().await;
+    let job = site.enqueue_one(vec![json!(2.0)]).await;
+    let mut killed = site.work_in_pod(ours);
+    site.begun(2).await;
+    killed.kill().await;
+
+    let _next = site.work_in_pod(ours);
+    until_within(SOON, "the job runs again", async || (site.ledger.runs_of(&job).len() == 2).then_some(())).await;
+    site.finished(1).await;
+    assert_eq!(interruptions(&site).await, 1);
+    // The pod of the other one may live, for all that anybody here knows.
+    assert_eq!(site.ledger.runs_of(&elsewhere).len(), 1);
+    site.listed("Worker", 2).await;
+}
+
 super::on_a_file_and_a_server!(
+    a_restarted_container_buries_its_predecessor_and_nobody_else,
     a_killed_worker_is_replaced_and_its_jobs_run_again,
     a_killed_dispatcher_is_replaced,
     children_of_a_killed_supervisor_finish_their_jobs_and_stop,

@@ -158,18 +158,45 @@ async fn sweep(store: &Store, session: &mut Session<'_>) -> Result<(), Error> {
     Ok(())
 }
 
-/// Buries processes of this host that are provably gone, without waiting for their heartbeats to age.
+/// Buries processes that are provably gone, those of this host and those of an earlier container of this pod, without waiting for their
+/// heartbeats to age.
 async fn bury_neighbours(store: &Store, session: &mut Session<'_>, own: &Registration) -> Result<(), Error> {
+    let pod = identity::own_pod();
     for process in in_time(session.processes()).await? {
-        let gone = process.id != own.process_id && process.incarnation.as_deref().is_some_and(identity::is_gone);
-        if gone {
-            let death = Death::Exited { how: format!("pid {} is gone from its host", process.pid) };
-            if let Some(buried) = in_time(session.bury(process.id, &death)).await? {
-                settle(store, session, buried, own).await?;
-            }
+        let Some(incarnation) = process.incarnation.as_deref().filter(|_| process.id != own.process_id) else {
+            continue;
+        };
+        let how = if identity::is_gone(incarnation) {
+            format!("pid {} is gone from its host", process.pid)
+        } else if pod.is_some() && process.pod == pod && identity::is_predecessor(incarnation) {
+            "its container was started anew".to_owned()
+        } else {
+            continue;
+        };
+        if let Some(buried) = in_time(session.bury(process.id, &Death::Exited { how })).await? {
+            settle(store, session, buried, own).await?;
         }
     }
     Ok(())
+}
+
+/// Buries, once, who ran in this pod's container before it was started anew. For a worker that nobody supervises; waits for the database as
+/// long as it takes.
+pub(super) async fn bury_predecessors(store: Store, registration: Registration) {
+    if identity::own_pod().is_none() {
+        return;
+    }
+    let mut link = Link::new(&store, "maintenance").reporting(&registration.reporter);
+    loop {
+        let bury = async {
+            let session = link.session().await?;
+            bury_neighbours(&store, session, &registration).await
+        };
+        match bury.await {
+            Ok(()) => return,
+            Err(error) => link.wait_after(&error).await,
+        }
+    }
 }
 
 /// Logs what became of a dead process's jobs and hands on what they held.

@@ -5,6 +5,7 @@ use super::config::WorkerConfig;
 use super::finishing::Finisher;
 use super::heart::{self, Lost};
 use super::hooks::{HookError, Life, Reporter};
+use super::maintenance;
 use super::registration::{Application, Declared, Registration, unlisted};
 use super::running::Running;
 use super::stop::Stop;
@@ -100,6 +101,8 @@ impl Worker {
         let listening =
             AbortOnDrop(tokio::spawn(listen(self.store.clone(), self.config.queues.clone(), Arc::clone(&wake))));
         let ending = AbortOnDrop(tokio::spawn(end_when_told(stop.endings(), Arc::clone(&running))));
+        let burying =
+            AbortOnDrop(tokio::spawn(maintenance::bury_predecessors(self.store.clone(), registration.clone())));
         let mut heart = tokio::spawn(heart::beat(self.store.clone(), registration.clone(), Some(Arc::clone(&running))));
         let claiming_stop = stop.child();
         let claiming = Claiming::new(
@@ -151,7 +154,7 @@ impl Worker {
             claiming.abort();
             let _ = claiming.await;
         }
-        drop((listening, ending));
+        drop((listening, ending, burying));
         if lost.is_none() {
             let ended = async {
                 // What was claimed ahead is for others to run.

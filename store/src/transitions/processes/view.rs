@@ -3,6 +3,7 @@
 use crate::error::Error;
 use crate::session::Session;
 use crate::sql::Value;
+use crate::transitions::processes::Pod;
 use jiff::Timestamp;
 
 /// A process as people see it.
@@ -30,6 +31,8 @@ pub struct ProcessView {
     pub metadata: Option<serde_json::Value>,
     /// What tells it from its predecessor; absent for Rails' processes.
     pub incarnation: Option<String>,
+    /// Where it runs on Kubernetes.
+    pub pod: Option<Pod>,
     /// Claims nothing at present.
     pub cordoned: bool,
 }
@@ -45,7 +48,7 @@ impl Session<'_> {
             .query(
                 "select p.id, p.kind, p.name, p.pid, p.hostname, p.supervisor_id, p.last_heartbeat_at, p.metadata, \
                  (select count(*) from solid_queue_claimed_executions c where c.process_id = p.id), g.incarnation, \
-                 case when g.cordoned_until > ? then 1 else 0 end \
+                 case when g.cordoned_until > ? then 1 else 0 end, g.cluster_id, g.namespace, g.pod, g.pod_uid \
                  from solid_queue_processes p left join gritstone_processes g on g.process_id = p.id order by p.id",
                 &[Value::NOW],
             )
@@ -53,6 +56,7 @@ impl Session<'_> {
         rows.iter()
             .map(|row| {
                 let last_heartbeat_at = row.time(6)?;
+                let pod = (row.opt_text(11)?, row.opt_text(12)?, row.opt_text(13)?, row.opt_text(14)?);
                 Ok(ProcessView {
                     id: row.int(0)?,
                     kind: row.text(1)?,
@@ -66,6 +70,12 @@ impl Session<'_> {
                     claimed: row.int(8)? as u64,
                     incarnation: row.opt_text(9)?,
                     cordoned: row.int(10)? == 1,
+                    pod: match pod {
+                        (Some(cluster_id), Some(namespace), Some(name), Some(uid)) => {
+                            Some(Pod { cluster_id, namespace, name, uid })
+                        }
+                        _ => None,
+                    },
                 })
             })
             .collect()

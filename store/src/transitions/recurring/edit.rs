@@ -201,7 +201,7 @@ impl Session<'_> {
         Ok(())
     }
 
-    async fn put_script(&mut self, owner: &str, task: &NewTask) -> Result<Result<PutTask, TakenKey>, Error> {
+    pub(super) async fn put_script(&mut self, owner: &str, task: &NewTask) -> Result<Result<PutTask, TakenKey>, Error> {
         let key = &task.key;
         // By the database's own idea of equal keys.
         let found = self.lock_tasks(std::slice::from_ref(key)).await?.pop();
@@ -335,7 +335,7 @@ impl Session<'_> {
         Ok(())
     }
 
-    async fn remove_script(&mut self, key: &str) -> Result<(), Error> {
+    pub(super) async fn remove_script(&mut self, key: &str) -> Result<(), Error> {
         let keys = [key.to_owned()];
         self.lock_tasks(&keys).await?;
         if let Some(id) = self.row_of_companion(key).await? {
@@ -359,7 +359,7 @@ fn taken(key: &str, taken: &str, owner: &str) -> TakenKey {
     TakenKey { key: key.into(), taken: taken.into(), owner: owner.into() }
 }
 
-fn check_owner(owner: &str) -> Result<(), Error> {
+pub(super) fn check_owner(owner: &str) -> Result<(), Error> {
     match owner {
         RAILS => Err(Error::Refused("Rails' recurring tasks are Rails' own: act under another owner".into())),
         _ if owner.trim().is_empty() => {
@@ -373,7 +373,7 @@ fn check_owner(owner: &str) -> Result<(), Error> {
 }
 
 /// True when the task is there just as it is wanted.
-fn is_so(found: &TaskView, task: &NewTask) -> bool {
+pub(super) fn is_so(found: &TaskView, task: &NewTask) -> bool {
     let TaskView {
         standing,
         schedule,

@@ -195,7 +195,7 @@ impl Session<'_> {
     }
 
     /// Tasks with a companion row, by key.
-    async fn companions(&mut self, filter: &str, values: &[Value<'_>]) -> Result<Vec<TaskView>, Error> {
+    pub(super) async fn companions(&mut self, filter: &str, values: &[Value<'_>]) -> Result<Vec<TaskView>, Error> {
         let sql = format!(
             "select {COMPANION}, {ROW} from gritstone_schedule s \
              left join solid_queue_recurring_tasks t on t.id = s.recurring_task_id {filter} order by s.task_key"
