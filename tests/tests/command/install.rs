@@ -1,6 +1,7 @@
-//! `gritstone install`.
+//! `gritstone install` and `gritstone probe`: what is for containers.
 
 use super::support::Home;
+use std::io::{Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
@@ -51,4 +52,25 @@ fn what_is_in_the_way_is_said_and_nothing_is_left_behind() {
     std::fs::create_dir_all(home.path("taken/gritstone/x")).unwrap();
     home.run(&["install", "taken", "--ca", "roots.pem"]).code(1).says("the file taken/gritstone can't be written");
     assert_eq!(names(&home.path("taken")), ["ca-certificates.crt", "gritstone"]);
+}
+
+#[test]
+fn a_probe_says_whether_a_server_is_healthy() {
+    let home = Home::empty();
+    let server = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = server.local_addr().unwrap();
+    home.run(&["probe", "no url"]).code(2).says("is not a URL");
+    let answering = std::thread::spawn(move || {
+        for status in ["200 OK", "503 Service Unavailable"] {
+            let (mut stream, _) = server.accept().unwrap();
+            let _request = stream.read(&mut [0; 4_096]).unwrap();
+            let head = format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+            stream.write_all(head.as_bytes()).unwrap();
+        }
+    });
+    let url = format!("http://{address}/healthz");
+    home.run(&["probe", &url]).ok();
+    home.run(&["probe", &url]).code(1).says("answered 503");
+    answering.join().unwrap();
+    home.run(&["probe", &url]).code(1).says(&address.to_string());
 }

@@ -5,7 +5,7 @@ use std::io::{BufRead as _, BufReader};
 use std::process::Stdio;
 
 /// Every subcommand.
-pub const SUBCOMMANDS: [&[&str]; 33] = [
+pub const SUBCOMMANDS: [&[&str]; 34] = [
     &["start"],
     &["work"],
     &["dispatch"],
@@ -37,6 +37,7 @@ pub const SUBCOMMANDS: [&[&str]; 33] = [
     &["recurring", "remove"],
     &["check"],
     &["install"],
+    &["probe"],
     &["convert"],
     &["clear"],
 ];

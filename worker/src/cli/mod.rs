@@ -26,6 +26,7 @@ mod names;
 mod one_worker;
 mod output;
 mod plan;
+mod probe;
 mod processes;
 mod queues;
 mod rails;
@@ -111,6 +112,7 @@ enum Command {
     Schedule(schedule::Schedules),
     Clear(clear::Clear),
     Install(install::Install),
+    Probe(probe::Probe),
     Completions(completions::Completions),
 }
 
@@ -136,6 +138,7 @@ pub fn main() -> ExitCode {
         Command::Schedule(command) => command.run(&cli.global),
         Command::Clear(command) => command.run(&cli.global),
         Command::Install(command) => command.run(),
+        Command::Probe(command) => command.run(),
         Command::Completions(command) => command.run(),
     };
     match done {
