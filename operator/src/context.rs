@@ -6,8 +6,10 @@ use kube::Client;
 use kube::runtime::events::{Recorder, Reporter};
 
 use crate::backoff::Backoff;
-use crate::database::Databases;
+use crate::database::{Databases, User};
 use crate::owned::Owned;
+use crate::pods::Pods;
+use crate::scaler::Scalers;
 use crate::stale::Written;
 use crate::{FIELD_MANAGER, Instruments};
 
@@ -29,6 +31,8 @@ pub(crate) struct Context {
     pub(crate) recorder: Recorder,
     pub(crate) backoff: Backoff,
     pub(crate) databases: Arc<Databases>,
+    pub(crate) pods: Pods,
+    pub(crate) scalers: Scalers,
     pub(crate) instruments: Instruments,
     pub(crate) owned: Owned,
     pub(crate) written: Written,
@@ -38,9 +42,27 @@ impl Context {
     pub(crate) fn new(client: Client, settings: Settings, instruments: Instruments) -> Self {
         let reporter = Reporter { controller: FIELD_MANAGER.to_owned(), instance: None };
         let recorder = Recorder::new(client.clone(), reporter);
-        let databases = Databases::new(client.clone());
-        let (backoff, owned, written) = (Backoff::default(), Owned::default(), Written::default());
-        Self { client, settings, recorder, backoff, databases, instruments, owned, written }
+        let databases = Databases::new(client.clone(), settings.cluster_id.clone());
+        let scalers = Scalers::new(&instruments.metrics);
+        Self {
+            client,
+            settings,
+            recorder,
+            backoff: Backoff::default(),
+            databases,
+            pods: Pods::default(),
+            scalers,
+            instruments,
+            owned: Owned::default(),
+            written: Written::default(),
+        }
+    }
+
+    /// An object is gone: nothing is kept of it.
+    pub(crate) fn forget(&self, user: &User) {
+        self.backoff.succeeded(&user.to_string());
+        self.scalers.dismiss(user);
+        self.databases.forget(user);
     }
 
     /// The name of a controller among those of all namespaces that are looked after.

@@ -6,9 +6,9 @@
 //!
 //! `database` keeps an eye on the queue databases that manifests name.
 //! `engine` is the pods that workers and dispatchers have alike, `control` what looking after an object is made of whichever its kind.
-//! [`autoscale`] decides how many workers there should be; nothing asks it yet. `death` gives on the
-//! jobs of workers whose container ended, `owned` knows the objects that ours are made of, `stale` which
-//! reads are older than our writes. `conditions` and `events` tell people, `backoff` waits after an error, [`run`] runs it all until it is told to stop.
+//! [`autoscale`] decides how many workers there should be, `scaler` asks it and makes it so; `pods` are the workers' pods. `death` gives on
+//! the jobs of workers whose container ended, `owned` knows the objects that ours are made of, `stale` which reads are older than our
+//! writes. `conditions` and `events` tell people, `backoff` waits after an error, [`run`] runs it all until it is told to stop.
 //!
 //! Around that: [`leader`] lets one of several replicas work, [`health`] and [`metrics`] are what [`pages`] serves, [`logging`] the log,
 //! [`Arguments`] the command line.
@@ -33,8 +33,10 @@ pub mod logging;
 pub mod metrics;
 mod owned;
 pub mod pages;
+mod pods;
 mod queue_worker;
 mod run;
+mod scaler;
 mod stale;
 
 pub use arguments::Arguments;

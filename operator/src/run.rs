@@ -5,6 +5,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::Instruments;
 use crate::context::{Context, Settings};
+use crate::control::api;
 use crate::{death, dispatcher, owned, queue_worker};
 
 /// Looks after the objects of one namespace, or of all, until `stop` is cancelled; what is being written then is finished.
@@ -14,5 +15,6 @@ pub async fn run(client: Client, settings: Settings, instruments: Instruments, s
     let owned = owned::watch(context.clone(), stop.clone());
     let workers = queue_worker::run(context.clone(), stop.clone());
     let deaths = death::watch(context.clone(), stop.clone());
-    tokio::join!(databases, owned, deaths, workers, dispatcher::run(context, stop));
+    let pods = context.pods.run(api(&context), stop.clone());
+    tokio::join!(databases, owned, deaths, pods, workers, dispatcher::run(context.clone(), stop));
 }

@@ -43,7 +43,7 @@ pub use recurring_task::{RecurringTaskSpec, TaskRun};
 pub use retry::{Backoff, BackoffOverride, Retry, RetryOverride, RetryPolicy};
 pub use schedule::{Interval, Schedule};
 pub use status::{
-    Condition, ConditionStatus, CronScheduleStatus, DispatcherStatus, LastScaling, QueueWorkerStatus,
+    Condition, ConditionStatus, ConnectionBudget, CronScheduleStatus, DispatcherStatus, LastScaling, QueueWorkerStatus,
     RecurringTaskStatus, RunOutcome,
 };
 #[cfg(feature = "kube")]

@@ -23,6 +23,9 @@ pub struct QueueWorkerStatus {
     /// The last change of their number that the operator made.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_scaling: Option<LastScaling>,
+    /// What `maxDatabaseConnections` has room for, if it is set.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub connection_budget: Option<ConnectionBudget>,
     /// What holds, and since when.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[cfg_attr(feature = "kube", schemars(transform = crate::schema::unique_by("type", 16)))]
@@ -43,6 +46,19 @@ pub struct LastScaling {
     pub to: i32,
     /// Why, in words.
     pub reason: String,
+}
+
+/// How many workers a number of database connections is enough for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "kube", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct ConnectionBudget {
+    /// The most connections, as `maxDatabaseConnections` says.
+    pub connections: i32,
+    /// How many one worker holds at most.
+    pub per_worker: i32,
+    /// How many workers there may be at a time, those of a rollout and stopping ones included.
+    pub workers: i32,
 }
 
 /// What a Dispatcher's processes are at.

@@ -19,6 +19,7 @@ use tracing::Instrument;
 
 use super::{Error, Ours, api};
 use crate::context::Context;
+use crate::database::User;
 use crate::metrics::Outcome;
 
 /// How many objects of a kind are worked on at once.
@@ -35,7 +36,8 @@ pub(crate) fn controller<K: Ours>(context: &Context) -> Controller<K> {
         .default_backoff()
         .modify(|object| object.meta_mut().managed_fields = None)
         .reflect(writer)
-        .applied_objects();
+        // Deleted ones too: they are missed when it is their turn.
+        .touched_objects();
     Controller::for_stream(objects, reader)
 }
 
@@ -69,8 +71,15 @@ pub(crate) async fn drive<K, F>(
         )
         .for_each(|result| {
             match result {
-                // Said already; or deleted between the word and the look.
-                Ok(_) | Err(Watching::ReconcilerFailed(..) | Watching::ObjectNotFound(_)) => {}
+                // Said already.
+                Ok(_) | Err(Watching::ReconcilerFailed(..)) => {}
+                Err(Watching::ObjectNotFound(gone)) => {
+                    context.forget(&User::new(
+                        &K::kind(&()),
+                        gone.namespace.as_deref().unwrap_or_default(),
+                        &gone.name,
+                    ));
+                }
                 Err(error) => tracing::warn!(%error, "watching {}s failed: it goes on", K::kind(&())),
             }
             ready(())

@@ -7,17 +7,28 @@
 //!
 //! [`Databases`] holds all that. A reconciler calls [`look`](Databases::look) for its object, puts [`condition`] of what it gets into the
 //! status, asks [`store`](Databases::store) for the database itself, calls [`forget`](Databases::forget) when the object goes, and is
-//! called again through [`changes`](Databases::changes) when something is otherwise. Nothing here waits for a database but its own
-//! keeper: one that hangs is nobody else's trouble.
+//! called again through [`changes`](Databases::changes) when something is otherwise.
+//!
+//! While a QueueWorker scales by load, the keeper also looks at the queue once a second, for all of them that are served by it at
+//! once: what waits (`look`) is shared out among them (`share`) by what each claims ([`Demand`]). Who decides gets that as [`Looks`].
+//!
+//! Nothing here waits for a database but its own keeper: one that hangs is nobody else's trouble.
 
 mod address;
 mod bell;
 mod condition;
+mod demand;
 mod fault;
 mod keeper;
+mod look;
 mod registry;
 mod secret;
+mod share;
 
 pub(crate) use condition::condition;
+pub(crate) use demand::Demand;
 pub(crate) use fault::DatabaseFault;
+pub(crate) use keeper::Looks;
+pub(crate) use look::{Look, START_UP};
 pub(crate) use registry::{Databases, Standing, User};
+pub(crate) use share::Share;

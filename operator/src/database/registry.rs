@@ -14,8 +14,9 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::bell::Bell;
+use super::demand::Demand;
 use super::fault::DatabaseFault;
-use super::keeper::Database;
+use super::keeper::{Database, Looks};
 use super::secret::{Found, Source, read};
 
 /// How old what is known of a Secret may become before it is read again.
@@ -34,6 +35,11 @@ pub(crate) struct User {
 }
 
 impl User {
+    /// The object of that name.
+    pub(crate) fn new(kind: &str, namespace: &str, name: &str) -> Self {
+        User { kind: kind.to_owned(), namespace: namespace.to_owned(), name: name.to_owned() }
+    }
+
     /// That object.
     pub(crate) fn of<K: Resource<DynamicType = ()>>(object: &K) -> Self {
         User {
@@ -41,6 +47,14 @@ impl User {
             namespace: object.namespace().unwrap_or_default(),
             name: object.name_any(),
         }
+    }
+
+    pub(crate) fn namespace(&self) -> &str {
+        &self.namespace
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
     }
 }
 
@@ -62,6 +76,7 @@ pub(crate) struct Standing {
 /// All databases that objects name.
 pub(crate) struct Databases {
     client: Client,
+    cluster_id: String,
     known: Mutex<Known>,
     bells: Mutex<HashMap<String, Arc<Bell>>>,
 }
@@ -84,9 +99,9 @@ struct Entry {
 }
 
 impl Databases {
-    /// None yet.
-    pub(crate) fn new(client: Client) -> Arc<Self> {
-        Arc::new(Databases { client, known: Mutex::default(), bells: Mutex::default() })
+    /// None yet. `cluster_id` tells this cluster's processes from others'.
+    pub(crate) fn new(client: Client, cluster_id: String) -> Arc<Self> {
+        Arc::new(Databases { client, cluster_id, known: Mutex::default(), bells: Mutex::default() })
     }
 
     /// Reads the Secrets in use again and again, until `stop` is cancelled.
@@ -121,7 +136,6 @@ impl Databases {
         Ok(standing.unwrap_or(Standing { reachable: Err(DatabaseFault::Connecting), digest: None }))
     }
 
-    #[allow(dead_code, reason = "for the kinds whose rows are in the database, which come next")]
     /// The database that `user` named when it [looked](Self::look).
     ///
     /// # Errors
@@ -131,6 +145,20 @@ impl Databases {
         let entry = known.users.get(user).and_then(|source| known.sources.get(source));
         let database = entry.ok_or(DatabaseFault::Connecting)?.database.clone()?;
         database.state().map(|()| database.store.clone())
+    }
+
+    /// Says what the workers of `user` claim. The looks at its database, if there is one.
+    pub(crate) fn demand(&self, user: &User, demand: Demand) -> Option<Looks> {
+        let known = self.known();
+        let entry = known.users.get(user).and_then(|source| known.sources.get(source))?;
+        let database = entry.database.as_ref().ok()?;
+        database.demand(user, Some(demand));
+        Some(database.looks())
+    }
+
+    /// `user` is to be looked at again.
+    pub(crate) fn touch(&self, user: &User) {
+        self.bell(&user.kind).ring(&user.namespace, &user.name);
     }
 
     /// `user` is gone, or names no database any more.
@@ -197,8 +225,14 @@ impl Databases {
             Err(fault) => Err(fault.clone()),
         };
         let before = known.sources.remove(source);
-        let users = before.map(|entry| entry.users).unwrap_or_default();
+        let (before, users) = match before {
+            Some(entry) => (Some(entry.database), entry.users),
+            None => (None, BTreeMap::new()),
+        };
         let changed: Vec<User> = users.keys().cloned().collect();
+        if let Some(Ok(left)) = before {
+            changed.iter().for_each(|user| left.demand(user, None));
+        }
         known.sources.insert(source.clone(), Entry { found, read_at: now, database, users });
         known.settle_wishes(source);
         drop(known);
@@ -217,7 +251,7 @@ impl Databases {
             return Ok(database);
         }
         let (databases, changed) = (Arc::downgrade(self), url.clone());
-        let opened = Database::keep(url.clone(), move || {
+        let opened = Database::keep(url.clone(), self.cluster_id.clone(), move || {
             if let Some(databases) = databases.upgrade() {
                 databases.ring(&databases.users_of(&changed));
             }
@@ -267,9 +301,7 @@ impl Databases {
     }
 
     fn ring(&self, users: &[User]) {
-        for user in users {
-            self.bell(&user.kind).ring(&user.namespace, &user.name);
-        }
+        users.iter().for_each(|user| self.touch(user));
     }
 
     fn bell(&self, kind: &str) -> Arc<Bell> {
@@ -288,6 +320,9 @@ impl Known {
         let Some(source) = self.users.remove(user) else { return };
         let Some(entry) = self.sources.get_mut(&source) else { return };
         entry.users.remove(user);
+        if let Ok(database) = &entry.database {
+            database.demand(user, None);
+        }
         if entry.users.is_empty() {
             self.sources.remove(&source);
         } else {

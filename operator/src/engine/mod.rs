@@ -20,6 +20,7 @@ use serde_json::{Map, Value, json};
 
 pub(crate) use handler::PLACE;
 pub(crate) use objects::{Built, build};
+pub(crate) use pod::database_digest;
 pub(crate) use rollout::Rollout;
 
 /// The engine's container.
@@ -79,7 +80,7 @@ impl Role {
     }
 
     /// The label that tells the pods of one object.
-    const fn label(self) -> &'static str {
+    pub(crate) const fn label(self) -> &'static str {
         match self {
             Self::Worker => "gritstone.dev/queue-worker",
             Self::Dispatcher => "gritstone.dev/dispatcher",
@@ -92,6 +93,11 @@ impl Role {
             Self::Worker => "work",
             Self::Dispatcher => "dispatch",
         }
+    }
+
+    /// The name of the objects that those of the object called `name` are made of.
+    pub(crate) fn object(self, name: &str) -> String {
+        format!("{name}-{}", self.as_str())
     }
 
     /// Which pods are those of the object called `name`, as a selector in text.

@@ -26,7 +26,7 @@ pub(crate) fn build(engine: &Engine<'_>, settings: &Settings) -> Built {
         role.label(): engine.name,
     });
     let metadata = json!({
-        "name": format!("{}-{}", engine.name, role.as_str()),
+        "name": role.object(engine.name),
         "labels": labels,
         "ownerReferences": engine.owner.as_ref().map(|owner| vec![owner]),
     });

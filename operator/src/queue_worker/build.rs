@@ -9,8 +9,13 @@ use crate::engine::{Engine, Role, without};
 /// by itself.
 const NOT_READ: [&str; 4] = ["database", "replicas", "autoscaling", "template"];
 
-/// The pods of a worker whose spec is valid.
-pub(super) fn engine<'a>(worker: &'a QueueWorker, name: &'a str) -> Engine<'a> {
+/// The pods of a worker whose spec is valid, `replicas` of them if that is ours to say.
+pub(super) fn engine<'a>(
+    worker: &'a QueueWorker,
+    name: &'a str,
+    database_digest: Option<&'a str>,
+    replicas: Option<i32>,
+) -> Engine<'a> {
     let spec = &worker.spec;
     Engine {
         role: Role::Worker,
@@ -18,8 +23,8 @@ pub(super) fn engine<'a>(worker: &'a QueueWorker, name: &'a str) -> Engine<'a> {
         owner: worker.controller_owner_ref(&()),
         spec: without(spec, &NOT_READ),
         database: spec.database.as_ref(),
-        database_digest: None,
-        replicas: Some(spec.replicas),
+        database_digest,
+        replicas,
         drain_timeout: spec.drain_timeout,
         handler: spec.handler(),
         template: spec.template.as_ref(),
@@ -43,8 +48,8 @@ mod tests {
             QueueWorker::new("mail", serde_json::from_value(spec).expect("a spec"))
         };
         let (one, two) = (worker(1), worker(2));
-        let read = engine(&one, "mail").spec;
-        assert_eq!(read, engine(&two, "mail").spec);
+        let read = engine(&one, "mail", None, Some(1)).spec;
+        assert_eq!(read, engine(&two, "mail", None, Some(2)).spec);
         let manifest = json!({
             "apiVersion": gritstone_crds::API_VERSION, "kind": "QueueWorker", "metadata": {"name": "mail"}, "spec": read,
         });

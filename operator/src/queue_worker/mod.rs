@@ -7,6 +7,7 @@
 mod build;
 mod observe;
 mod reconcile;
+mod scale;
 mod status;
 mod validate;
 

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::build::engine;
 use super::observe::observe;
+use super::scale;
 use super::status::{Outcome, status};
 use super::validate::validate;
 use crate::context::Context;
@@ -27,8 +28,7 @@ pub(crate) async fn run(context: Arc<Context>, stop: CancellationToken) {
 async fn reconcile(worker: Arc<QueueWorker>, context: Arc<Context>) -> Result<Action, Error> {
     if worker.metadata.deletion_timestamp.is_some() {
         // What it owns goes with it.
-        context.backoff.succeeded(&worker.place());
-        context.databases.forget(&User::of(worker.as_ref()));
+        context.forget(&User::of(worker.as_ref()));
         return Ok(Action::await_change());
     }
     let outcome = match validate(&worker.spec) {
@@ -47,14 +47,18 @@ async fn reconcile(worker: Arc<QueueWorker>, context: Arc<Context>) -> Result<Ac
 }
 
 /// Makes the objects of a worker that makes sense.
-async fn outcome(worker: &QueueWorker, context: &Context) -> Result<Outcome, Error> {
+async fn outcome(worker: &QueueWorker, context: &Arc<Context>) -> Result<Outcome, Error> {
     let observed =
         observe(worker, context).await.map_err(|source| Error::Observe { object: worker.place(), source })?;
-    let Built { deployment, budget } = build(&engine(worker, &worker.name_any()), &context.settings);
+    let replicas = scale::own(worker, observed.deployment.as_deref(), context).await?;
+    let (name, digest) = (worker.name_any(), observed.digest());
+    let Built { deployment, budget } = build(&engine(worker, &name, digest.as_deref(), replicas), &context.settings);
     Ok(match make(worker, &[&deployment, &budget], context).await? {
         Made::Refused(said) => Outcome::Refused(said),
         Made::Applied(objects) => {
-            Outcome::Applied { observed, deployment: objects.into_iter().next().unwrap_or(Value::Null) }
+            let deployment = objects.into_iter().next().unwrap_or(Value::Null);
+            let scaling = scale::order(worker, &deployment, context).await?;
+            Outcome::Applied { observed, deployment, scaling }
         }
     })
 }

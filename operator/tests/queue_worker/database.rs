@@ -11,7 +11,8 @@ use tokio::net::TcpListener;
 use crate::spec;
 use crate::support::{Rig, condition};
 
-fn on(secret: &str) -> Value {
+/// A worker whose database's address is in that Secret.
+pub fn on(secret: &str) -> Value {
     let mut spec = spec();
     spec["database"] = json!({"secretRef": {"name": secret}});
     spec
@@ -24,8 +25,8 @@ async fn reachable(rig: &Rig, worker: &str, reason: &str) -> Condition {
     condition(&worker, "DatabaseReachable").unwrap().clone()
 }
 
-/// A queue.
-async fn queue(server: Server) -> TestDatabase {
+/// A queue: a database with its tables.
+pub async fn queue(server: Server) -> TestDatabase {
     let database = TestDatabase::create(server).await.unwrap();
     let store = Store::open(&database.url, StoreOptions::default()).unwrap();
     store.migrate(MigrateOptions::default()).await.unwrap();

@@ -2,6 +2,8 @@
 //! the tests write.
 
 mod database;
+mod player;
+mod scaling;
 #[path = "../support/mod.rs"]
 mod support;
 
@@ -178,17 +180,6 @@ async fn a_missing_secret_is_told_and_found_when_it_comes() {
     assert_eq!(condition(&told, "Ready").unwrap().reason, "DatabaseSecretMissing");
     rig.create_secret().await;
     rig.get::<QueueWorker>("mail", |w| condition(w, "Ready").is_some_and(|ready| ready.reason == "Progressing")).await;
-}
-
-#[tokio::test]
-async fn autoscaling_is_said_not_to_work_yet() {
-    let rig = Rig::new("autoscaling").await;
-    let mut spec = spec();
-    spec["autoscaling"] = json!({"maxReplicas": 5});
-    rig.create::<QueueWorker>("mail", spec).await;
-    let told = rig.get::<QueueWorker>("mail", |w| condition(w, "Autoscaling").is_some()).await;
-    let autoscaling = condition(&told, "Autoscaling").unwrap();
-    assert_eq!((autoscaling.status, autoscaling.reason.as_str()), (ConditionStatus::False, "NotSupported"));
 }
 
 #[tokio::test]

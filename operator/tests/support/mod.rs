@@ -148,6 +148,27 @@ impl Rig {
         self.api::<Secret>().create(&PostParams::default(), &serde_json::from_value(secret).unwrap()).await.unwrap();
     }
 
+    /// Between two looks at something.
+    pub async fn pause(&self) {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+
+    /// Whether there is an Event about an object for this reason.
+    pub async fn has_had_event(&self, object: &str, reason: &str) -> bool {
+        let events = self.api::<Event>().list(&ListParams::default()).await.unwrap().items;
+        let of_object = |event: &Event| event.regarding.as_ref().and_then(|it| it.name.as_deref()) == Some(object);
+        events.iter().any(|event| of_object(event) && event.reason.as_deref() == Some(reason))
+    }
+
+    /// Waits until there is.
+    pub async fn has_event(&self, object: &str, reason: &str) {
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        while !self.has_had_event(object, reason).await {
+            assert!(tokio::time::Instant::now() < deadline, "no Event says {reason}");
+            self.pause().await;
+        }
+    }
+
     /// Waits until these, sorted, are the reasons of the Events about an object, none of which was published again.
     pub async fn has_events(&self, object: &str, expected: &[&str]) {
         let deadline = tokio::time::Instant::now() + PATIENCE;
@@ -249,7 +270,7 @@ impl Rig {
 }
 
 /// A status as the Deployment's own controller would write it.
-fn ready_status(generation: Option<i64>, count: i32) -> Value {
+pub fn ready_status(generation: Option<i64>, count: i32) -> Value {
     json!({"status": {
         "observedGeneration": generation, "replicas": count, "updatedReplicas": count, "readyReplicas": count,
         "availableReplicas": count,

@@ -4,6 +4,7 @@
 //! can do the same in a single statement and it is worth it, that statement is in `postgres/` and the transition begins by handing over
 //! to it. Locks are taken in one order everywhere: process, claimed, job, semaphores by key, blocked.
 
+mod backlog;
 mod batches;
 mod claim;
 mod classes;
@@ -25,6 +26,7 @@ mod selector;
 mod settings;
 mod unserved;
 
+pub use backlog::{ClassBacklog, QueueBacklog, WorkerLoad};
 pub use batches::{BatchCallbacks, BatchRef, BatchState, NewBatch};
 pub use claim::{Ahead, Claim, Claimed, Commands, Mark, Selection};
 pub(crate) use classes::KnownClasses;

@@ -155,7 +155,7 @@ impl Session<'_> {
     }
 
     /// Distinct queue names in a table, sorted.
-    async fn names(&mut self, table: &str, prefix: Option<&str>) -> Result<Vec<String>, Error> {
+    pub(super) async fn names(&mut self, table: &str, prefix: Option<&str>) -> Result<Vec<String>, Error> {
         // PostgreSQL and SQLite have no skip scan: this hops from one name to the next along the index, instead of
         // reading all rows (100,000 rows in 3 queues: 0.1 ms instead of 15 ms). MySQL's DISTINCT does that by itself.
         let sql = match self.dialect.is_mysql() {

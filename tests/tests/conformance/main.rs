@@ -5,6 +5,7 @@
 
 mod support;
 
+mod backlog;
 mod batches;
 mod claim;
 mod claim_races;

@@ -22,6 +22,10 @@ pub(super) enum Lost {
     Contact,
 }
 
+/// How often what was done is written down between beats, if anything was: the operator looks every second, and decides by it how
+/// many workers there should be.
+const COUNT: Duration = Duration::from_secs(2);
+
 /// What handlers get to end in, and what clocks and schedulers may take, before the threshold: together a third of it.
 fn reserve(alive_threshold: Duration) -> Duration {
     alive_threshold / 3
@@ -51,7 +55,7 @@ async fn beat_on(store: Store, registration: &Registration, running: Option<Arc<
     loop {
         let interval = registration.settings().heartbeat_interval;
         pulse.rest();
-        tokio::time::sleep(spread(interval, rand::random())).await;
+        rest(spread(interval, rand::random()), &mut link, registration, running.as_ref()).await;
         loop {
             let threshold = registration.settings().alive_threshold;
             let lifetime = threshold.saturating_sub(reserve(threshold));
@@ -82,6 +86,45 @@ async fn beat_on(store: Store, registration: &Registration, running: Option<Arc<
     }
 }
 
+/// Waits for the next beat. Meanwhile writes down what was done, and gives back what was claimed ahead once the process is cordoned.
+async fn rest(pause: Duration, link: &mut Link, registration: &Registration, running: Option<&Arc<Running>>) {
+    let until = Instant::now() + pause;
+    let mut written = Counters::default();
+    loop {
+        let left = until.saturating_duration_since(Instant::now());
+        let Some(running) = running.filter(|_| left > COUNT) else { return tokio::time::sleep(left).await };
+        tokio::time::sleep(COUNT).await;
+        let counters = running.counters();
+        if counters == written && !running.has_waiting() {
+            continue;
+        }
+        let write = async {
+            let session = link.session().await?;
+            if counters != written {
+                session.write_counters(registration.process_id, counters).await?;
+            }
+            give_back_if_cordoned(session, registration.process_id, running).await
+        };
+        // The next beat sees to a database that is away.
+        if within(COUNT / 2, write).await.is_ok() {
+            written = counters;
+        }
+    }
+}
+
+async fn give_back_if_cordoned(
+    session: &mut Session<'_>,
+    process_id: i64,
+    running: &Arc<Running>,
+) -> Result<(), Error> {
+    if running.has_waiting() && session.is_cordoned(process_id).await? {
+        let running = Arc::clone(running);
+        // Not here: what gives back waits while the database can't keep up, and a heartbeat must not.
+        tokio::spawn(async move { running.give_back().await });
+    }
+    Ok(())
+}
+
 /// One heartbeat; false when the row is gone.
 ///
 /// `suspects` are the claims that were held at the last one without being run. Held for two heartbeats, such a claim was made
@@ -103,12 +146,7 @@ async fn say(
         changed
     });
     let Some(running) = running else { return Ok(true) };
-    let counters = Counters {
-        done: running.done.load(Ordering::Relaxed),
-        failed: running.failed.load(Ordering::Relaxed),
-        busy: Duration::from_micros(running.busy_micros.load(Ordering::Relaxed)),
-    };
-    session.write_counters(process_id, counters).await?;
+    session.write_counters(process_id, running.counters()).await?;
     let before = running.claims();
     let held = session.claim_ids_of(process_id).await?;
     // Still running after the look, and not held: not merely finished in between.
@@ -118,11 +156,7 @@ async fn say(
         tracing::warn!(process_id, claims = ?still, "these claims were taken away; ending their jobs");
         running.cancel(&still);
     }
-    if running.has_waiting() && session.is_cordoned(process_id).await? {
-        let running = Arc::clone(running);
-        // Not here: what gives back waits while the database can't keep up, and a heartbeat must not.
-        tokio::spawn(async move { running.give_back().await });
-    }
+    give_back_if_cordoned(session, process_id, running).await?;
     let idle: HashSet<i64> = held.into_iter().filter(|claim| !before.contains(claim)).collect();
     if !idle.is_disjoint(suspects) {
         running.has_strays.store(true, Ordering::Relaxed);

@@ -8,7 +8,7 @@ use crate::execute::errors::class;
 use crate::execute::retry::{self, Policy};
 use crate::execute::{Arguments, Context, Handler, Job, JobError, Notices, Report};
 use crate::health::metrics::{Ended, QueueJobs};
-use gritstone_store::{ClaimedJob, Envelope, Finish, Verdict};
+use gritstone_store::{ClaimedJob, Counters, Envelope, Finish, Verdict};
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -102,6 +102,15 @@ impl Running {
     pub(super) fn totals(&self) -> (u64, Duration) {
         let busy = Duration::from_micros(self.busy_micros.load(Ordering::Relaxed));
         (self.runs.load(Ordering::Relaxed), busy)
+    }
+
+    /// What became of them, as others are told.
+    pub(super) fn counters(&self) -> Counters {
+        Counters {
+            done: self.done.load(Ordering::Relaxed),
+            failed: self.failed.load(Ordering::Relaxed),
+            busy: Duration::from_micros(self.busy_micros.load(Ordering::Relaxed)),
+        }
     }
 
     /// Waits until the end of every run so far is written.

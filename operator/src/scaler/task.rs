@@ -1,0 +1,383 @@
+//! One QueueWorker's scaling, from look to look.
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, Weak};
+use std::time::Duration;
+
+use gritstone_crds::kinds::LastScaling;
+use gritstone_store::WorkerLoad;
+use jiff::{Timestamp, Unit};
+use kube::runtime::events::{Event, EventType};
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep, timeout};
+
+use super::counters::Counters;
+use super::deployment;
+use super::gauges::OfOne;
+use super::lowering::{CORDON, Chosen, Lowering, Next, RENEW, Step, choose};
+use super::order::{CONNECTIONS, Order, Said, State};
+use crate::autoscale::{Budget, Decider, Decision, Observation};
+use crate::context::Context;
+use crate::database::{DatabaseFault, Look, Looks, Share, User};
+use crate::pods::WorkerPod;
+
+/// How long nothing may be seen before it is looked whether that has become too long.
+const TICK: Duration = Duration::from_secs(5);
+/// How long after workers could not be taken away it is tried again.
+const AGAIN: Duration = Duration::from_secs(10);
+/// How long the database may take to cordon a worker.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How long it may take until the Deployment is seen with the number that we wrote.
+const SEEN: Duration = Duration::from_secs(15);
+/// How long after an error of the API server it is called again.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Why a step could not be taken this time.
+#[derive(Debug, thiserror::Error)]
+enum Error {
+    #[error("writing the number of workers of {deployment} failed: {source}")]
+    Scale { deployment: String, source: kube::Error },
+    #[error("marking the pod {pod} as one to go failed: {source}")]
+    Mark { pod: String, source: kube::Error },
+    #[error("the database can't be asked: {0}")]
+    Fault(#[from] DatabaseFault),
+    #[error("cordoning a worker failed: {0}")]
+    Cordon(#[from] gritstone_store::Error),
+    #[error("cordoning a worker took longer than {PATIENCE:?}")]
+    Late,
+}
+
+/// The workers as they are seen.
+#[derive(Clone, Copy)]
+struct Sight<'s> {
+    /// When those in the database were looked at.
+    taken: Instant,
+    pods: &'s [WorkerPod],
+    workers: &'s [&'s WorkerLoad],
+}
+
+pub(super) struct Task {
+    context: Weak<Context>,
+    user: User,
+    orders: watch::Receiver<(Order, Option<Looks>)>,
+    said: Arc<Mutex<Said>>,
+    gauges: OfOne,
+    origin: Instant,
+    decider: Decider,
+    counters: Counters,
+    /// The number that we wrote, and when, until the Deployment is seen with it.
+    wrote: Option<(u32, Instant)>,
+    /// The look that was taken in last, and the ready jobs in it.
+    last: Option<(Instant, u64)>,
+    lowering: Option<Lowering>,
+    /// Before this nobody is chosen to go.
+    rest_until: Instant,
+}
+
+impl Task {
+    pub(super) fn new(
+        context: Weak<Context>,
+        user: User,
+        orders: watch::Receiver<(Order, Option<Looks>)>,
+        said: Arc<Mutex<Said>>,
+        gauges: OfOne,
+    ) -> Self {
+        let now = Instant::now();
+        Task {
+            context,
+            user,
+            orders,
+            said,
+            gauges,
+            origin: now,
+            decider: Decider::new(),
+            counters: Counters::default(),
+            wrote: None,
+            last: None,
+            lowering: None,
+            rest_until: now,
+        }
+    }
+
+    /// Until it is dropped.
+    pub(super) async fn run(mut self) {
+        loop {
+            let (order, looks) = self.orders.borrow_and_update().clone();
+            let look = looks.as_ref().and_then(|looks| looks.borrow().clone());
+            let Some(context) = self.context.upgrade() else { return };
+            if let Err(error) = self.step(&context, &order, look.as_deref()).await {
+                tracing::warn!(%error, worker = %self.user, "scaling failed; it is tried again");
+                sleep(PAUSE).await;
+            }
+            drop(context);
+            tokio::select! {
+                gone = self.orders.changed() => if gone.is_err() { return },
+                () = next_look(looks, look.map(|look| look.at)) => {}
+                () = sleep(TICK) => {}
+            }
+        }
+    }
+
+    async fn step(&mut self, context: &Context, order: &Order, look: Option<&Look>) -> Result<(), Error> {
+        let in_deployment = order.rollout.wanted.max(0).unsigned_abs();
+        self.wrote = self.wrote.filter(|(wrote, at)| *wrote != in_deployment && at.elapsed() < SEEN);
+        let replicas = self.wrote.map_or(in_deployment, |(wrote, _)| wrote);
+        let pods = context.pods.of(self.user.namespace(), self.user.name());
+        let workers: Vec<&WorkerLoad> = look.map_or_else(Vec::new, |look| {
+            let uids: HashSet<&str> = pods.iter().map(|pod| pod.uid.as_str()).collect();
+            look.workers.iter().filter(|worker| uids.contains(worker.pod_uid.as_str())).collect()
+        });
+        let is_new = look.filter(|look| self.last.is_none_or(|(at, _)| look.at > at));
+        let observation = is_new.map(|look| self.observe(look, &workers));
+        let budget = order.connections.map(|connections| budget(connections, replicas, &pods));
+        let now = self.origin.elapsed();
+        if matches!(&self.lowering, Some(Lowering { step: Step::Going(_), .. })) {
+            self.see_who_went(context, order, &pods).await?;
+        }
+        // What was taken in already says nothing new, and isn't missing either; nor is what could not be there yet.
+        let last = self.last.map_or(self.origin, |(at, _)| at);
+        if observation.is_none() && last.elapsed() < TICK * 2 {
+            return Ok(());
+        }
+        let decision = self.decider.decide(now, observation.as_ref(), replicas, &order.aims, budget);
+        self.gauges.wanted(decision.replicas);
+        if decision.replicas > replicas {
+            self.give_up_lowering(context).await;
+            self.say(context, State::of(&decision.reason));
+            return self.scale(context, order, replicas, &decision).await;
+        }
+        if decision.replicas == replicas {
+            self.give_up_lowering(context).await;
+            self.say(context, State::of(&decision.reason));
+            return Ok(());
+        }
+        match look {
+            Some(look) => {
+                let sight = Sight { taken: look.at, pods: &pods, workers: &workers };
+                self.lower(context, order, replicas, &decision, sight).await
+            }
+            // Nobody can be seen to have nothing to do.
+            None => {
+                self.say(context, State::NoData);
+                Ok(())
+            }
+        }
+    }
+
+    fn observe(&mut self, look: &Look, workers: &[&WorkerLoad]) -> Observation {
+        let share = look.shares.get(&self.user).copied().unwrap_or_default();
+        let done = self.counters.note(workers.iter().copied());
+        // Counted a while ago: what has ended since is taken off, and what has come is not known.
+        let ready = match (share.is_stale, self.last) {
+            (true, Some((_, ready))) => ready.saturating_sub(done.ended),
+            _ => share.ready,
+        };
+        self.last = Some((look.at, ready));
+        self.gauges.waits(&Share { ready, ..share });
+        Observation {
+            at: look.at.saturating_duration_since(self.origin),
+            ready,
+            due_soon: share.due_soon,
+            claimed: done.claimed,
+            ended: done.ended,
+            busy: done.busy,
+            oldest: share.oldest,
+        }
+    }
+
+    /// Writes a larger number, or the smaller one when everything is ready for it.
+    async fn scale(&mut self, context: &Context, order: &Order, from: u32, decision: &Decision) -> Result<(), Error> {
+        let (namespace, to) = (self.user.namespace(), decision.replicas);
+        let error = |source| Error::Scale { deployment: order.deployment.clone(), source };
+        deployment::set(&context.client, namespace, &order.deployment, to).await.map_err(error)?;
+        self.wrote = Some((to, Instant::now()));
+        let reason = decision.reason.to_string();
+        tracing::info!(worker = %self.user, from, to, reason, "scaled");
+        let now = Timestamp::now();
+        let number = |number: u32| i32::try_from(number).unwrap_or(i32::MAX);
+        super::lock(&self.said).last = Some(LastScaling {
+            time: now.round(Unit::Second).unwrap_or(now),
+            from: number(from),
+            to: number(to),
+            reason: reason.clone(),
+        });
+        context.databases.touch(&self.user);
+        let what = if to > from { "ScaledUp" } else { "ScaledDown" };
+        self.event(context, order, EventType::Normal, what, format!("from {from} to {to} workers: {reason}")).await;
+        Ok(())
+    }
+
+    /// Takes the next step towards fewer workers.
+    async fn lower(
+        &mut self,
+        context: &Context,
+        order: &Order,
+        replicas: u32,
+        decision: &Decision,
+        Sight { taken, pods, workers }: Sight<'_>,
+    ) -> Result<(), Error> {
+        let now = Instant::now();
+        let surplus = replicas.saturating_sub(decision.replicas);
+        let Some(mut lowering) = self.lowering.take() else {
+            if now < self.rest_until {
+                return Ok(());
+            }
+            let chosen = if order.rollout.is_done { choose(pods, workers, replicas, surplus) } else { None };
+            let Some(chosen) = chosen.filter(|chosen| !chosen.is_empty()) else {
+                self.say(context, State::Unsettled);
+                return Ok(());
+            };
+            self.unmark(context, pods, &chosen).await?;
+            self.cordon(context, &chosen, CORDON).await?;
+            self.say(context, State::Active);
+            let since = Instant::now();
+            self.lowering = Some(Lowering { chosen, step: Step::Emptying(since), renewed: since });
+            return Ok(());
+        };
+        if let Step::Going(_) = lowering.step {
+            self.lowering = Some(lowering);
+            return Ok(());
+        }
+        let next = lowering.next(now, taken, pods, workers);
+        if next == Next::Wait && now.duration_since(lowering.renewed) >= RENEW {
+            self.cordon(context, &lowering.chosen, CORDON).await?;
+            lowering.renewed = Instant::now();
+        }
+        match next {
+            Next::Wait => self.lowering = Some(lowering),
+            Next::Mark { mut empty, mut others } => {
+                // Fewer may have become too many meanwhile.
+                others.extend(empty.split_off(empty.len().min(surplus as usize)));
+                self.cordon(context, &others, Duration::ZERO).await?;
+                for chosen in &empty {
+                    let error = |source| Error::Mark { pod: chosen.pod.name.clone(), source };
+                    deployment::mark(&context.client, &chosen.pod, true).await.map_err(error)?;
+                }
+                self.cordon(context, &empty, CORDON).await?;
+                let since = Instant::now();
+                self.lowering = Some(Lowering { chosen: empty, step: Step::Marked(since), renewed: since });
+            }
+            Next::Lower => {
+                let to = replicas.saturating_sub(u32::try_from(lowering.chosen.len()).unwrap_or(u32::MAX));
+                let decision = Decision { replicas: to.max(decision.replicas), reason: decision.reason.clone() };
+                lowering.step = Step::Going(now);
+                self.lowering = Some(lowering);
+                self.scale(context, order, replicas, &decision).await?;
+            }
+            // What ends is seen before.
+            Next::End { .. } => {}
+            Next::GiveUp => {
+                self.lowering = Some(lowering);
+                self.give_up_lowering(context).await;
+                self.rest_until = Instant::now() + AGAIN;
+                self.say(context, State::Busy);
+            }
+        }
+        Ok(())
+    }
+
+    /// The number was lowered: lets those claim again that stayed, and says so if another went.
+    async fn see_who_went(&mut self, context: &Context, order: &Order, pods: &[WorkerPod]) -> Result<(), Error> {
+        let Some(lowering) = self.lowering.take() else { return Ok(()) };
+        let now = Instant::now();
+        let Next::End { stayed, others } = lowering.next(now, now, pods, &[]) else {
+            self.lowering = Some(lowering);
+            return Ok(());
+        };
+        if !others.is_empty() {
+            let names = others.iter().map(|pod| pod.name.as_str()).collect::<Vec<_>>().join(", ");
+            let words = format!("{names} went and was not chosen to: its jobs have until drainTimeout to end");
+            self.event(context, order, EventType::Warning, "OtherWorkerWent", words).await;
+        }
+        self.let_go(context, &stayed).await
+    }
+
+    /// Lets workers claim again that were to go.
+    async fn let_go(&self, context: &Context, chosen: &[Chosen]) -> Result<(), Error> {
+        self.cordon(context, chosen, Duration::ZERO).await?;
+        for chosen in chosen {
+            let error = |source| Error::Mark { pod: chosen.pod.name.clone(), source };
+            deployment::mark(&context.client, &chosen.pod, false).await.map_err(error)?;
+        }
+        Ok(())
+    }
+
+    /// More are needed, or nobody can go. What fails here undoes itself: cordons run out, and marks are taken off before others are
+    /// chosen.
+    async fn give_up_lowering(&mut self, context: &Context) {
+        let Some(lowering) = self.lowering.take() else { return };
+        // Those that are on their way out go.
+        if let Step::Going(_) = lowering.step {
+            self.lowering = Some(lowering);
+            return;
+        }
+        if let Err(error) = self.let_go(context, &lowering.chosen).await {
+            tracing::warn!(%error, worker = %self.user, "workers that stay claim nothing until their cordon runs out");
+        }
+    }
+
+    /// Takes the marks off that an earlier time left.
+    async fn unmark(&self, context: &Context, pods: &[WorkerPod], chosen: &[Chosen]) -> Result<(), Error> {
+        let stays = |pod: &&WorkerPod| pod.has_cost && !chosen.iter().any(|chosen| chosen.pod.uid == pod.uid);
+        for pod in pods.iter().filter(stays) {
+            let error = |source| Error::Mark { pod: pod.name.clone(), source };
+            deployment::mark(&context.client, pod, false).await.map_err(error)?;
+        }
+        Ok(())
+    }
+
+    /// Keeps workers from claiming for so long; zero lets them.
+    async fn cordon(&self, context: &Context, chosen: &[Chosen], duration: Duration) -> Result<(), Error> {
+        if chosen.is_empty() {
+            return Ok(());
+        }
+        let store = context.databases.store(&self.user)?;
+        let cordon = async {
+            let mut session = store.connect().await?;
+            for process_id in chosen.iter().flat_map(|chosen| &chosen.processes) {
+                session.cordon(*process_id, duration).await?;
+            }
+            Ok(())
+        };
+        timeout(PATIENCE, cordon).await.map_err(|_| Error::Late)?
+    }
+
+    /// Has the status say it, if it is something new.
+    fn say(&self, context: &Context, state: State) {
+        let mut said = super::lock(&self.said);
+        if said.state != state {
+            said.state = state;
+            drop(said);
+            context.databases.touch(&self.user);
+        }
+    }
+
+    async fn event(&self, context: &Context, order: &Order, kind: EventType, reason: &str, note: String) {
+        let event = Event {
+            type_: kind,
+            reason: reason.to_owned(),
+            note: Some(note),
+            action: "Scale".to_owned(),
+            secondary: None,
+        };
+        if let Err(error) = context.recorder.publish(&event, &order.object).await {
+            tracing::warn!(%error, reason, "an Event could not be written");
+        }
+    }
+}
+
+/// Room for so many workers, beside those pods that hold connections without being counted: of a rollout's surge, and on their way out.
+fn budget(connections: u32, replicas: u32, pods: &[WorkerPod]) -> Budget {
+    let others = u32::try_from(pods.len()).unwrap_or(u32::MAX).saturating_sub(replicas);
+    Budget { connections, each: CONNECTIONS, others }
+}
+
+/// Returns when there is another look than the one taken at `seen`; never when there are none.
+async fn next_look(looks: Option<Looks>, seen: Option<Instant>) {
+    let Some(mut looks) = looks else { return std::future::pending().await };
+    let is_other = |look: &Option<Arc<Look>>| look.as_ref().map(|look| look.at) != seen;
+    if looks.wait_for(is_other).await.is_err() {
+        // The database is another one now; the next order says which.
+        std::future::pending().await
+    }
+}

@@ -1,0 +1,102 @@
+//! What a Deployment's controllers, the kubelet and the workers would do, played: pods come and go as the number says, in the order that
+//! a ReplicaSet has, and each is on the list of processes of the queue while it is there.
+
+use std::time::Duration;
+
+use gritstone_store::{Identity, NewProcess, Store};
+use gritstone_tests::jobs::new_process;
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::Pod;
+use kube::ResourceExt as _;
+use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams};
+use serde_json::json;
+use tokio_util::task::AbortOnDropHandle;
+
+use crate::support::{Rig, ready_status};
+
+const COST: &str = "controller.kubernetes.io/pod-deletion-cost";
+
+/// Plays for one worker's Deployment until it is dropped.
+pub struct Player(#[expect(dead_code, reason = "plays until it is dropped")] AbortOnDropHandle<()>);
+
+impl Player {
+    pub fn start(rig: &Rig, store: &Store, worker: &str) -> Self {
+        let part = Part {
+            deployments: rig.api(),
+            pods: rig.api(),
+            store: store.clone(),
+            worker: worker.to_owned(),
+            namespace: rig.namespace().to_owned(),
+        };
+        Player(AbortOnDropHandle::new(tokio::spawn(part.play())))
+    }
+}
+
+struct Part {
+    deployments: Api<Deployment>,
+    pods: Api<Pod>,
+    store: Store,
+    worker: String,
+    namespace: String,
+}
+
+impl Part {
+    async fn play(self) {
+        let name = format!("{}-worker", self.worker);
+        let mut made = 0;
+        loop {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            let Some(deployment) = self.deployments.get_opt(&name).await.unwrap() else { continue };
+            let wanted = deployment.spec.as_ref().unwrap().replicas.unwrap_or(1) as usize;
+            let selected = ListParams::default().labels(&format!("gritstone.dev/queue-worker={}", self.worker));
+            let mut pods = self.pods.list(&selected).await.unwrap().items;
+            while pods.len() < wanted {
+                made += 1;
+                pods.push(self.add(&format!("{name}-abc-{made:05}")).await);
+            }
+            let cost = |pod: &Pod| pod.annotations().get(COST).map_or(0, |cost| cost.parse::<i32>().unwrap());
+            pods.sort_by_key(|pod| (cost(pod), std::cmp::Reverse(pod.name_any())));
+            let surplus = pods.len() - wanted;
+            for pod in pods.iter().take(surplus) {
+                self.remove(pod).await;
+            }
+            let status = ready_status(deployment.metadata.generation, wanted as i32);
+            let seen = serde_json::to_value(&deployment.status).unwrap();
+            if status["status"].as_object().unwrap().iter().any(|(field, value)| seen[field] != *value) {
+                let status = Patch::Merge(status);
+                self.deployments.patch_status(&name, &PatchParams::default(), &status).await.unwrap();
+            }
+        }
+    }
+
+    async fn add(&self, name: &str) -> Pod {
+        let pod = json!({
+            "metadata": {"name": name, "labels": {"gritstone.dev/queue-worker": self.worker}},
+            "spec": {"containers": [{"name": "gritstone", "image": "none"}]},
+        });
+        self.pods.create(&PostParams::default(), &serde_json::from_value(pod).unwrap()).await.unwrap();
+        let ready = json!({"status": {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}});
+        let pod = self.pods.patch_status(name, &PatchParams::default(), &Patch::Merge(ready)).await.unwrap();
+        let process = new_process(3);
+        let identity = Identity {
+            cluster_id: Some("test".to_owned()),
+            namespace: Some(self.namespace.clone()),
+            pod: Some(name.to_owned()),
+            pod_uid: pod.metadata.uid.clone(),
+            ..process.identity
+        };
+        let mut session = self.store.session().await.unwrap();
+        session.register(&NewProcess { identity, ..process }).await.unwrap();
+        pod
+    }
+
+    async fn remove(&self, pod: &Pod) {
+        let mut session = self.store.session().await.unwrap();
+        for worker in session.workers_of("test").await.unwrap() {
+            if Some(&worker.pod_uid) == pod.metadata.uid.as_ref() {
+                session.deregister(worker.process_id).await.unwrap();
+            }
+        }
+        self.pods.delete(&pod.name_any(), &DeleteParams::default().grace_period(0)).await.unwrap();
+    }
+}

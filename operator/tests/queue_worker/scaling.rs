@@ -1,0 +1,269 @@
+//! As many workers as the load needs. There is no kubelet: what would make pods of a Deployment, and workers of pods, is played
+//! ([`Player`]); the queues are real.
+
+use std::time::Duration;
+
+use gritstone_crds::kinds::{ConditionStatus, QueueWorker};
+use gritstone_store::{Counters, NewJob, Store, StoreOptions, WorkerLoad};
+use gritstone_tests::jobs::{claim_any, done, job};
+use gritstone_tests::servers::{Server, TestDatabase};
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::{Pod, Secret};
+use kube::ResourceExt as _;
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
+use serde_json::{Value, json};
+
+use crate::database::{on, queue};
+use crate::player::Player;
+use crate::support::{Rig, condition, says};
+
+/// A QueueWorker on the database that the Secret `queue` names.
+fn scaled(autoscaling: Value) -> Value {
+    let mut spec = on("queue");
+    spec["autoscaling"] = autoscaling;
+    spec
+}
+
+/// A queue, its address in the Secret `queue`.
+async fn with_queue(rig: &Rig, server: Server) -> (TestDatabase, Store) {
+    let database = queue(server).await;
+    rig.create_secret_of("queue", &database.url).await;
+    let store = Store::open(&database.url, StoreOptions::default()).unwrap();
+    (database, store)
+}
+
+fn replicas(deployment: &Deployment) -> Option<i32> {
+    deployment.spec.as_ref().unwrap().replicas
+}
+
+async fn has_replicas(rig: &Rig, worker: &str, wanted: i32) -> Deployment {
+    rig.get::<Deployment>(&format!("{worker}-worker"), |d| replicas(d) == Some(wanted)).await
+}
+
+/// The workers that are on the list, once there are so many.
+async fn workers(rig: &Rig, store: &Store, wanted: usize) -> Vec<WorkerLoad> {
+    let mut session = store.session().await.unwrap();
+    loop {
+        let workers = session.workers_of("test").await.unwrap();
+        if workers.len() == wanted {
+            return workers;
+        }
+        rig.pause().await;
+    }
+}
+
+/// Runs everything that is ready, as the first worker would.
+async fn run_all(store: &Store, worker: &WorkerLoad) {
+    let mut session = store.session().await.unwrap();
+    let claimed = claim_any(&mut session, worker.process_id, 1_000).await;
+    let finishes: Vec<_> = claimed.iter().map(done).collect();
+    session.finish(&finishes, true).await.unwrap();
+    let counters = Counters { done: claimed.len() as u64, failed: 0, busy: Duration::from_millis(1) };
+    session.write_counters(worker.process_id, counters).await.unwrap();
+}
+
+async fn from_zero_and_back(name: &str, server: Server) {
+    let rig = Rig::new(name).await;
+    let (_database, store) = with_queue(&rig, server).await;
+    rig.create::<QueueWorker>("mail", scaled(json!({"minReplicas": 0, "maxReplicas": 5, "scaleDownDelay": "1s"})))
+        .await;
+    let _player = Player::start(&rig, &store, "mail");
+    has_replicas(&rig, "mail", 0).await;
+    rig.get::<QueueWorker>("mail", |w| says(w, "Autoscaling", ConditionStatus::True, "Active")).await;
+
+    store.enqueue(&[job()]).await.unwrap();
+    has_replicas(&rig, "mail", 1).await;
+    let last = |w: &QueueWorker| w.status.as_ref().and_then(|status| status.last_scaling.clone());
+    let up = rig.get::<QueueWorker>("mail", |w| last(w).is_some()).await;
+    let up = last(&up).unwrap();
+    assert_eq!((up.from, up.to, up.reason.as_str()), (0, 1, "there is a job, or one is due soon"));
+
+    let workers = workers(&rig, &store, 1).await;
+    run_all(&store, &workers[0]).await;
+    has_replicas(&rig, "mail", 0).await;
+    let down = rig.get::<QueueWorker>("mail", |w| last(w).is_some_and(|last| last.to == 0)).await;
+    assert_eq!(last(&down).unwrap().reason, "there is nothing to do");
+    rig.has_event("mail", "ScaledUp").await;
+    rig.has_event("mail", "ScaledDown").await;
+}
+
+#[tokio::test]
+async fn from_zero_to_one_and_back_on_postgres() {
+    from_zero_and_back("zero-postgres", Server::Postgres).await;
+}
+
+#[tokio::test]
+async fn from_zero_to_one_and_back_on_mariadb() {
+    from_zero_and_back("zero-mariadb", Server::MariaDb).await;
+}
+
+#[tokio::test]
+async fn many_ready_jobs_take_many_workers_and_those_of_a_paused_queue_none() {
+    let rig = Rig::new("many").await;
+    let (_database, store) = with_queue(&rig, Server::Postgres).await;
+    store.session().await.unwrap().pause_queue("asleep").await.unwrap();
+    store.enqueue(&vec![job().on("asleep"); 900]).await.unwrap();
+    rig.create::<QueueWorker>("mail", scaled(json!({"minReplicas": 0, "maxReplicas": 10}))).await;
+    rig.get::<QueueWorker>("mail", |w| says(w, "Autoscaling", ConditionStatus::True, "Active")).await;
+    has_replicas(&rig, "mail", 0).await;
+    store.enqueue(&vec![job(); 450]).await.unwrap();
+    has_replicas(&rig, "mail", 5).await;
+    // More than there may be.
+    store.enqueue(&vec![job(); 1_500]).await.unwrap();
+    has_replicas(&rig, "mail", 10).await;
+    rig.get::<QueueWorker>("mail", |w| says(w, "Autoscaling", ConditionStatus::True, "MaxReplicas")).await;
+}
+
+#[tokio::test]
+async fn connections_are_kept_to_and_published() {
+    let rig = Rig::new("budget").await;
+    let (_database, store) = with_queue(&rig, Server::Postgres).await;
+    store.enqueue(&vec![job(); 900]).await.unwrap();
+    let autoscaling = json!({"minReplicas": 0, "maxReplicas": 10, "maxDatabaseConnections": 20});
+    rig.create::<QueueWorker>("mail", scaled(autoscaling)).await;
+    has_replicas(&rig, "mail", 2).await;
+    let told =
+        rig.get::<QueueWorker>("mail", |w| says(w, "Autoscaling", ConditionStatus::True, "ConnectionBudget")).await;
+    let budget = told.status.as_ref().unwrap().connection_budget.unwrap();
+    assert_eq!((budget.connections, budget.per_worker, budget.workers), (20, 8, 2));
+    let message = &condition(&told, "Autoscaling").unwrap().message;
+    assert!(message.contains("maxDatabaseConnections, 20"), "{message}");
+}
+
+#[tokio::test]
+async fn one_job_of_a_queue_that_two_serve_starts_one_worker() {
+    let rig = Rig::new("shared").await;
+    let (_database, store) = with_queue(&rig, Server::Postgres).await;
+    let autoscaling = json!({"minReplicas": 0, "maxReplicas": 3});
+    for name in ["one", "two"] {
+        rig.create::<QueueWorker>(name, scaled(autoscaling.clone())).await;
+        rig.get::<QueueWorker>(name, |w| says(w, "Autoscaling", ConditionStatus::True, "Active")).await;
+    }
+    store.enqueue(&[job()]).await.unwrap();
+    has_replicas(&rig, "one", 1).await;
+    // By the time that many jobs were seen, the one was.
+    store.enqueue(&vec![job(); 250]).await.unwrap();
+    has_replicas(&rig, "one", 3).await;
+    let status = rig.get::<QueueWorker>("two", |_| true).await.status.unwrap();
+    assert!(status.last_scaling.is_none_or(|last| last.to > 1 || last.from > 0), "two was started for one job");
+}
+
+#[tokio::test]
+async fn of_two_workers_the_idle_one_goes_and_the_busy_one_stays() {
+    let rig = Rig::new("busy").await;
+    let (_database, store) = with_queue(&rig, Server::Postgres).await;
+    store.enqueue(&vec![job(); 150]).await.unwrap();
+    rig.create::<QueueWorker>("mail", scaled(json!({"minReplicas": 0, "maxReplicas": 5, "scaleDownDelay": "1s"})))
+        .await;
+    let _player = Player::start(&rig, &store, "mail");
+    let workers = workers(&rig, &store, 2).await;
+    // The newest is what a ReplicaSet takes first, if it isn't told otherwise.
+    let busy = workers.last().unwrap();
+    store.enqueue(&[NewJob::new("Long", vec![]).priority(-1)]).await.unwrap();
+    let mut session = store.session().await.unwrap();
+    let long = claim_any(&mut session, busy.process_id, 1).await;
+    run_all(&store, &workers[0]).await;
+
+    has_replicas(&rig, "mail", 1).await;
+    let left = self::workers(&rig, &store, 1).await;
+    assert_eq!((left[0].process_id, left[0].claimed), (busy.process_id, 1));
+    let pods = rig.api::<Pod>().list(&ListParams::default()).await.unwrap().items;
+    assert_eq!(pods[0].metadata.uid.as_ref(), Some(&busy.pod_uid));
+
+    session.finish(&[done(&long[0])], true).await.unwrap();
+    has_replicas(&rig, "mail", 0).await;
+    assert!(!rig.has_had_event("mail", "OtherWorkerWent").await);
+}
+
+#[tokio::test]
+async fn nobody_goes_while_the_database_is_away() {
+    let rig = Rig::new("away").await;
+    let (_database, store) = with_queue(&rig, Server::Postgres).await;
+    store.enqueue(&vec![job(); 250]).await.unwrap();
+    rig.create::<QueueWorker>("mail", scaled(json!({"minReplicas": 0, "maxReplicas": 5, "scaleDownDelay": "1s"})))
+        .await;
+    let player = Player::start(&rig, &store, "mail");
+    let workers = workers(&rig, &store, 3).await;
+    // As pods would, which have the address from the same Secret.
+    rig.patch::<Secret>("queue", json!({"stringData": {"uri": "postgres://127.0.0.1:1/away"}})).await;
+    rig.get::<QueueWorker>("mail", |w| says(w, "DatabaseReachable", ConditionStatus::False, "Unreachable")).await;
+    run_all(&store, &workers[0]).await;
+    rig.get::<QueueWorker>("mail", |w| says(w, "Autoscaling", ConditionStatus::False, "NoData")).await;
+    let deployment = has_replicas(&rig, "mail", 3).await;
+    drop((player, deployment));
+}
+
+#[tokio::test]
+async fn the_number_is_handed_over_and_back_and_is_never_nobodys() {
+    let rig = Rig::new("ownership").await;
+    let (_database, store) = with_queue(&rig, Server::Postgres).await;
+    let managers = |d: &Deployment| -> Vec<String> {
+        let owns = |fields: &Value| fields.pointer("/f:spec/f:replicas").is_some();
+        let entries = d.managed_fields().iter().filter(|entry| entry.fields_v1.as_ref().is_some_and(|f| owns(&f.0)));
+        entries.filter_map(|entry| entry.manager.clone()).collect()
+    };
+    let mut spec = on("queue");
+    spec["replicas"] = json!(3);
+    rig.create::<QueueWorker>("mail", spec).await;
+    let _player = Player::start(&rig, &store, "mail");
+    let fixed = has_replicas(&rig, "mail", 3).await;
+    assert_eq!(managers(&fixed), ["gritstone-operator"]);
+
+    // Ten minutes until fewer will do.
+    let autoscaling = json!({"spec": {"autoscaling": {"minReplicas": 0, "maxReplicas": 9, "scaleDownDelay": "10m"}}});
+    rig.patch::<QueueWorker>("mail", autoscaling).await;
+    let scaled = rig.get::<Deployment>("mail-worker", |d| managers(d) == ["gritstone-scaler"]).await;
+    assert_eq!(replicas(&scaled), Some(3));
+    let ignored = rig.get::<QueueWorker>("mail", |w| says(w, "Autoscaling", ConditionStatus::True, "Active")).await;
+    assert!(condition(&ignored, "Autoscaling").unwrap().message.contains("replicas is ignored"));
+
+    // An edit rolls the pods and leaves the number alone.
+    rig.patch::<QueueWorker>("mail", json!({"spec": {"threads": 7}})).await;
+    let edited = rig.get::<Deployment>("mail-worker", |d| json!(d.spec).to_string().contains("threads\\\":7")).await;
+    assert_eq!((replicas(&edited), managers(&edited)), (Some(3), vec!["gritstone-scaler".to_owned()]));
+
+    rig.patch::<QueueWorker>("mail", json!({"spec": {"autoscaling": null, "replicas": 2}})).await;
+    rig.get::<Deployment>("mail-worker", |d| managers(d) == ["gritstone-operator"] && replicas(d) == Some(2)).await;
+    let scale = Patch::Merge(json!({"spec": {"replicas": 4}}));
+    rig.api::<QueueWorker>().patch_scale("mail", &PatchParams::default(), &scale).await.unwrap();
+    has_replicas(&rig, "mail", 4).await;
+}
+
+#[tokio::test]
+async fn one_that_is_deleted_while_it_scales_disturbs_nobody() {
+    let rig = Rig::new("deleted").await;
+    let (_database, store) = with_queue(&rig, Server::Postgres).await;
+    for name in ["gone", "here"] {
+        let mut spec = scaled(json!({"minReplicas": 0, "maxReplicas": 9}));
+        spec["queues"] = json!(name);
+        rig.create::<QueueWorker>(name, spec).await;
+        rig.get::<QueueWorker>(name, |w| says(w, "Autoscaling", ConditionStatus::True, "Active")).await;
+    }
+    store.enqueue(&vec![job().on("gone"); 150]).await.unwrap();
+    has_replicas(&rig, "gone", 2).await;
+    assert!(rig.metrics().contains("queue_worker=\"gone\""));
+    rig.api::<QueueWorker>().delete("gone", &DeleteParams::default()).await.unwrap();
+    rig.wait_until(|| !rig.metrics().contains("queue_worker=\"gone\"")).await;
+    store.enqueue(&vec![job().on("gone"); 500]).await.unwrap();
+    store.enqueue(&vec![job().on("here"); 150]).await.unwrap();
+    has_replicas(&rig, "here", 2).await;
+    // Without garbage collection it is still there.
+    assert_eq!(replicas(&rig.get::<Deployment>("gone-worker", |_| true).await), Some(2));
+}
+
+#[tokio::test]
+async fn another_address_in_the_secret_rolls_the_pods_and_a_missing_secret_does_not() {
+    let rig = Rig::new("rolled").await;
+    let (_database, _store) = with_queue(&rig, Server::Postgres).await;
+    rig.create::<QueueWorker>("mail", on("queue")).await;
+    let annotations = |d: &Deployment| d.spec.clone().unwrap().template.metadata.unwrap().annotations.unwrap();
+    let first = annotations(&rig.get::<Deployment>("mail-worker", |_| true).await);
+    let other = queue(Server::MariaDb).await;
+    rig.patch::<Secret>("queue", json!({"stringData": {"uri": other.url}})).await;
+    let rolled = rig.get::<Deployment>("mail-worker", |d| annotations(d) != first).await;
+
+    rig.api::<Secret>().delete("queue", &DeleteParams::default()).await.unwrap();
+    rig.get::<QueueWorker>("mail", |w| says(w, "DatabaseReachable", ConditionStatus::False, "NoSecret")).await;
+    let kept = rig.get::<Deployment>("mail-worker", |_| true).await;
+    assert_eq!(kept.spec.unwrap().template, rolled.spec.unwrap().template);
+}
