@@ -6,6 +6,7 @@ use kube::Client;
 use kube::runtime::events::{Recorder, Reporter};
 
 use crate::backoff::Backoff;
+use crate::cron_schedule::Schedules;
 use crate::database::{Databases, User};
 use crate::owned::Owned;
 use crate::pods::Pods;
@@ -36,6 +37,7 @@ pub(crate) struct Context {
     pub(crate) instruments: Instruments,
     pub(crate) owned: Owned,
     pub(crate) written: Written,
+    pub(crate) schedules: Arc<Schedules>,
 }
 
 impl Context {
@@ -55,6 +57,7 @@ impl Context {
             instruments,
             owned: Owned::default(),
             written: Written::default(),
+            schedules: Arc::default(),
         }
     }
 

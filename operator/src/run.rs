@@ -6,7 +6,7 @@ use tokio_util::sync::CancellationToken;
 use crate::Instruments;
 use crate::context::{Context, Settings};
 use crate::control::api;
-use crate::{death, dispatcher, owned, queue_worker};
+use crate::{death, dispatcher, owned, queue_worker, recurring_task};
 
 /// Looks after the objects of one namespace, or of all, until `stop` is cancelled; what is being written then is finished.
 pub async fn run(client: Client, settings: Settings, instruments: Instruments, stop: CancellationToken) {
@@ -16,5 +16,7 @@ pub async fn run(client: Client, settings: Settings, instruments: Instruments, s
     let workers = queue_worker::run(context.clone(), stop.clone());
     let deaths = death::watch(context.clone(), stop.clone());
     let pods = context.pods.run(api(&context), stop.clone());
-    tokio::join!(databases, owned, deaths, pods, workers, dispatcher::run(context.clone(), stop));
+    let dispatchers = dispatcher::run(context.clone(), stop.clone());
+    let tasks = recurring_task::run(context.clone(), stop);
+    tokio::join!(databases, owned, deaths, pods, workers, dispatchers, tasks);
 }

@@ -17,7 +17,7 @@ use serde::de::DeserializeOwned;
 
 use crate::context::Context;
 pub(crate) use drive::{LOOK, controller, drive};
-pub(crate) use write::{Made, make, report};
+pub(crate) use write::{Made, make, report, write_status};
 
 /// Why an object could not be looked after this time. It is tried again.
 #[derive(Debug, thiserror::Error)]
@@ -26,6 +26,8 @@ pub(crate) enum Error {
     Observe { object: String, source: kube::Error },
     #[error("applying the {kind} of {object} failed: {source}")]
     Apply { object: String, kind: String, source: kube::Error },
+    #[error("writing the finalizers of {object} failed: {source}")]
+    Hold { object: String, source: kube::Error },
     #[error("writing the status of {object} failed: {source}")]
     Status { object: String, source: kube::Error },
     #[error("looking after {object} took longer than {seconds} s and was given up")]

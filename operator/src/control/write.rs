@@ -40,8 +40,24 @@ pub(crate) async fn report<K: Ours>(object: &K, status: &K::Status, context: &Co
     if object.status() == Some(status) {
         return Ok(());
     }
-    let name = object.name_any();
-    let objects: Api<K> = Api::namespaced(context.client.clone(), &object.namespace().unwrap_or_default());
+    let namespace = object.namespace().unwrap_or_default();
+    let Some(written) = write_status::<K>(&namespace, &object.name_any(), status, context).await? else {
+        return Ok(());
+    };
+    context.written.note(&object.place(), written.meta().resource_version.as_deref());
+    let before = object.status().map(Reported::conditions).unwrap_or_default();
+    events::publish(&context.recorder, &object.object_ref(&()), before, status.conditions()).await;
+    Ok(())
+}
+
+/// Writes a status. None when the object was deleted meanwhile.
+pub(crate) async fn write_status<K: Ours>(
+    namespace: &str,
+    name: &str,
+    status: &K::Status,
+    context: &Context,
+) -> Result<Option<K>, Error> {
+    let objects: Api<K> = Api::namespaced(context.client.clone(), namespace);
     let patch = json!({
         "apiVersion": K::api_version(&()),
         "kind": K::kind(&()),
@@ -49,13 +65,9 @@ pub(crate) async fn report<K: Ours>(object: &K, status: &K::Status, context: &Co
         "status": status,
     });
     let parameters = PatchParams::apply(FIELD_MANAGER).force();
-    match objects.patch_status(&name, &parameters, &Patch::Apply(&patch)).await {
-        Ok(written) => context.written.note(&object.place(), written.meta().resource_version.as_deref()),
-        // It was deleted meanwhile.
-        Err(kube::Error::Api(status)) if status.code == 404 => return Ok(()),
-        Err(source) => return Err(Error::Status { object: object.place(), source }),
+    match objects.patch_status(name, &parameters, &Patch::Apply(&patch)).await {
+        Ok(written) => Ok(Some(written)),
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(None),
+        Err(source) => Err(Error::Status { object: format!("{} {namespace}/{name}", K::kind(&())), source }),
     }
-    let before = object.status().map(Reported::conditions).unwrap_or_default();
-    events::publish(&context.recorder, &object.object_ref(&()), before, status.conditions()).await;
-    Ok(())
 }

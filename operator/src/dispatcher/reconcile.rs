@@ -27,8 +27,7 @@ pub(crate) async fn run(context: Arc<Context>, stop: CancellationToken) {
 async fn reconcile(dispatcher: Arc<Dispatcher>, context: Arc<Context>) -> Result<Action, Error> {
     if dispatcher.metadata.deletion_timestamp.is_some() {
         // What it owns goes with it.
-        context.backoff.succeeded(&dispatcher.place());
-        context.databases.forget(&User::of(dispatcher.as_ref()));
+        context.forget(&User::of(dispatcher.as_ref()));
         return Ok(Action::await_change());
     }
     let outcome = match validate(&dispatcher.spec) {

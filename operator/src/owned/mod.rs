@@ -1,4 +1,4 @@
-//! The objects that our kinds are made of, as they are in the API server: Deployments and PodDisruptionBudgets with our label.
+//! The objects that our kinds are made of, as they are in the API server: Deployments, PodDisruptionBudgets and CronSchedules with our label.
 //!
 //! One watch a kind, shared by all controllers (`watch`), keeps of each object only what is asked for (`seen`): ten thousand whole
 //! Deployments would be a hundred megabytes. [`Owned::look`] tells whether an object is still as we wrote it. Who owns what changed is told
@@ -22,7 +22,11 @@ pub(crate) use seen::Seen;
 pub(crate) use watch::watch;
 
 /// The kinds that are watched, with their group and version.
-const KINDS: [(&str, &str, &str); 2] = [("apps", "v1", "Deployment"), ("policy", "v1", "PodDisruptionBudget")];
+const KINDS: [(&str, &str, &str); 3] = [
+    ("apps", "v1", "Deployment"),
+    ("policy", "v1", "PodDisruptionBudget"),
+    (gritstone_crds::GROUP, gritstone_crds::VERSION, "CronSchedule"),
+];
 /// How many changes may be on their way to a controller.
 const TOUCHED: usize = 1_024;
 
@@ -92,9 +96,14 @@ impl Owned {
         same.then(|| seen.object.clone())
     }
 
+    /// The object as it is, whoever wrote it.
+    pub(crate) fn find(&self, key: &Key) -> Option<Value> {
+        self.state().seen.get(key).map(|seen| seen.object.clone())
+    }
+
     /// We wrote it, and this is how it is now: returns what is kept of that.
     pub(crate) fn wrote(&self, key: Key, digest: u64, object: &DynamicObject) -> Value {
-        let seen = Seen::of(object);
+        let seen = Seen::of(&key.kind, object);
         let kept = seen.object.clone();
         let mut state = self.state();
         state.wrote.insert(key.clone(), Wrote { digest, fields: seen.fields });
@@ -113,11 +122,13 @@ impl Owned {
 impl State {
     /// Keeps it, unless something newer is known. Whether it was news.
     fn put(&mut self, key: Key, seen: Seen) -> bool {
+        let kind = key.kind.clone();
         match self.seen.entry(key) {
             Entry::Occupied(known) if known.get().version >= seen.version => false,
             Entry::Occupied(mut known) => {
+                let is_news = seen.is_news(&kind, known.get());
                 known.insert(Arc::new(seen));
-                true
+                is_news
             }
             Entry::Vacant(place) => {
                 place.insert(Arc::new(seen));
@@ -159,9 +170,9 @@ mod tests {
         assert_eq!(owned.look(&key(), 1).expect("the same")["spec"]["replicas"], 10);
         assert!(owned.look(&key(), 2).is_none(), "something else is wanted");
 
-        owned.state().put(key(), Seen::of(&object(11, &ours)));
+        owned.state().put(key(), Seen::of("Deployment", &object(11, &ours)));
         assert!(owned.look(&key(), 1).is_some(), "others may change what is theirs");
-        owned.state().put(key(), Seen::of(&object(12, &json!({}))));
+        owned.state().put(key(), Seen::of("Deployment", &object(12, &json!({}))));
         assert!(owned.look(&key(), 1).is_none(), "somebody took a field");
     }
 
@@ -169,7 +180,7 @@ mod tests {
     fn old_words_do_not_undo_what_we_wrote() {
         let (owned, ours) = (Owned::default(), json!({"f:spec": {}}));
         owned.wrote(key(), 1, &object(10, &ours));
-        assert!(!owned.state().put(key(), Seen::of(&object(9, &json!({})))));
+        assert!(!owned.state().put(key(), Seen::of("Deployment", &object(9, &json!({})))));
         assert!(owned.state().remove(&key(), 9).is_none());
         assert!(owned.look(&key(), 1).is_some());
         assert!(owned.state().remove(&key(), 11).is_some());

@@ -11,6 +11,8 @@ use super::Owner;
 use crate::FIELD_MANAGER;
 use crate::stale::number;
 
+/// The kind whose status we write.
+const SCHEDULE: &str = "CronSchedule";
 /// The numbers of a Deployment's status.
 const COUNTS: [&str; 6] =
     ["observedGeneration", "replicas", "updatedReplicas", "readyReplicas", "availableReplicas", "unavailableReplicas"];
@@ -24,31 +26,45 @@ pub(crate) struct Seen {
     pub(super) fields: u64,
     /// Who owns it.
     pub(super) owner: Option<Owner>,
-    /// Its name, UID and generation, `spec.replicas`, and the numbers of its status.
+    /// Its name, UID and generation, `spec.replicas`, and the numbers of its status; of a [`SCHEDULE`] `spec.database` and all of its status.
     pub(crate) object: Value,
 }
 
 impl Seen {
-    pub(super) fn of(object: &DynamicObject) -> Self {
+    pub(super) fn of(kind: &str, object: &DynamicObject) -> Self {
         let (metadata, namespace) = (&object.metadata, object.namespace().unwrap_or_default());
         let owner = metadata.owner_references.iter().flatten().find(|owner| owner.controller == Some(true));
-        let mut status = Map::new();
-        for count in COUNTS {
-            if let Some(number) = object.data.get("status").and_then(|status| status.get(count)) {
-                status.insert(count.to_owned(), number.clone());
-            }
-        }
+        let (spec, status) = match kind {
+            SCHEDULE => (
+                json!({"database": object.data.get("spec").and_then(|spec| spec.get("database"))}),
+                object.data.get("status").cloned().unwrap_or_default(),
+            ),
+            _ => (
+                json!({"replicas": object.data.get("spec").and_then(|spec| spec.get("replicas"))}),
+                counts(object.data.get("status")).into(),
+            ),
+        };
         Self {
             version: number(metadata.resource_version.as_deref()).unwrap_or_default(),
             fields: fields(metadata.managed_fields.as_deref().unwrap_or_default()),
             owner: owner.map(|owner| Owner { kind: owner.kind.clone(), namespace, name: owner.name.clone() }),
             object: json!({
                 "metadata": {"name": metadata.name, "uid": metadata.uid, "generation": metadata.generation},
-                "spec": {"replicas": object.data.get("spec").and_then(|spec| spec.get("replicas"))},
+                "spec": spec,
                 "status": status,
             }),
         }
     }
+
+    /// Whether its owner has to know that it is so now and not as it was `before`. The status of a [`SCHEDULE`] is the owner's own word.
+    pub(super) fn is_news(&self, kind: &str, before: &Self) -> bool {
+        kind != SCHEDULE || (self.fields, &self.object["metadata"]) != (before.fields, &before.object["metadata"])
+    }
+}
+
+fn counts(status: Option<&Value>) -> Map<String, Value> {
+    let count = |name: &&str| Some(((*name).to_owned(), status?.get(*name)?.clone()));
+    COUNTS.iter().filter_map(count).collect()
 }
 
 /// The fields that we applied and nobody has changed or taken away since.
@@ -80,11 +96,28 @@ mod tests {
             "spec": {"replicas": 2, "template": {"spec": {}}},
             "status": {"readyReplicas": 1, "conditions": [{"type": "Available"}]},
         });
-        let seen = Seen::of(&serde_json::from_value(object).expect("an object"));
+        let seen = Seen::of("Deployment", &serde_json::from_value(object).expect("an object"));
         assert_eq!(seen.version, 17);
         assert_eq!(seen.owner.expect("an owner").name, "mail");
         assert_eq!(seen.object["spec"], json!({"replicas": 2}));
         assert_eq!(seen.object["status"], json!({"readyReplicas": 1}));
+    }
+
+    #[test]
+    fn of_a_schedule_its_database_and_its_status_are_kept_and_only_the_status_is_no_news() {
+        let schedule = |generation: i64, last: &str| {
+            let object = json!({
+                "metadata": {"name": "daily", "generation": generation, "resourceVersion": "1"},
+                "spec": {"database": {"secretRef": {"name": "app-db"}}, "cron": "* * * * *"},
+                "status": {"lastJobId": last},
+            });
+            Seen::of("CronSchedule", &serde_json::from_value(object).expect("an object"))
+        };
+        let seen = schedule(1, "7");
+        assert_eq!(seen.object["spec"], json!({"database": {"secretRef": {"name": "app-db"}}}));
+        assert_eq!(seen.object["status"], json!({"lastJobId": "7"}));
+        assert!(!schedule(1, "8").is_news("CronSchedule", &seen));
+        assert!(schedule(2, "7").is_news("CronSchedule", &seen));
     }
 
     #[test]

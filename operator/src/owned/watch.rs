@@ -82,7 +82,7 @@ impl List {
                 Vec::new()
             }
             Event::InitApply(object) => {
-                self.read.insert(self.key(&object), Seen::of(&object));
+                self.read.insert(self.key(&object), Seen::of(&self.kind, &object));
                 Vec::new()
             }
             Event::InitDone => {
@@ -93,7 +93,7 @@ impl List {
                 changed
             }
             Event::Apply(object) => {
-                let (key, seen) = (self.key(&object), Seen::of(&object));
+                let (key, seen) = (self.key(&object), Seen::of(&self.kind, &object));
                 let owner = seen.owner.clone();
                 let is_news = owned.state().put(key, seen);
                 owner.filter(|_| is_news).into_iter().collect()

@@ -7,14 +7,14 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use gritstone_crds::kinds::{Condition, ConditionStatus, Dispatcher, QueueWorker};
+use gritstone_crds::kinds::{Condition, ConditionStatus, CronSchedule, Dispatcher, QueueWorker, RecurringTask};
 use gritstone_operator::{Instruments, Settings, run};
 use gritstone_tests::cluster::Cluster;
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Namespace, Secret};
 use k8s_openapi::api::events::v1::Event;
-use kube::api::{Api, ListParams, Patch, PatchParams, PostParams};
+use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use kube::client::{Body, ClientBuilder};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config, Resource, ResourceExt};
@@ -27,7 +27,7 @@ use tokio_util::sync::CancellationToken;
 use tower::util::MapRequestLayer;
 
 /// How long a busy machine may take; what is waited for comes in milliseconds.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 async fn cluster() -> &'static Cluster {
     static CLUSTER: OnceCell<Cluster> = OnceCell::const_new();
@@ -58,7 +58,7 @@ macro_rules! conditions {
     )*};
 }
 
-conditions!(QueueWorker, Dispatcher);
+conditions!(QueueWorker, Dispatcher, RecurringTask, CronSchedule);
 
 /// What an object's status says of this.
 pub fn condition<'a>(object: &'a impl Conditions, kind: &str) -> Option<&'a Condition> {
@@ -138,6 +138,18 @@ impl Rig {
         Api::namespaced(self.client.clone(), &self.namespace)
     }
 
+    /// What kubectl prints in this namespace.
+    pub async fn kubectl(&self, arguments: &[&str]) -> String {
+        let arguments: Vec<_> = ["-n", &self.namespace].into_iter().chain(arguments.iter().copied()).collect();
+        cluster().await.kubectl(&arguments).await.unwrap()
+    }
+
+    /// Deletes the namespace. There is no controller that would delete what is in it.
+    pub async fn terminate(&self) {
+        let namespaces: Api<Namespace> = Api::all(self.client.clone());
+        namespaces.delete(&self.namespace, &DeleteParams::default()).await.unwrap();
+    }
+
     pub async fn create_secret(&self) {
         self.create_secret_of("app-db", "postgres://127.0.0.1:1/app").await;
     }
@@ -184,6 +196,18 @@ impl Rig {
             }
             assert!(tokio::time::Instant::now() < deadline, "{reasons:?} and not {expected:?}");
             tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Waits until the object is gone. Some are kept a minute on purpose.
+    pub async fn gone<K>(&self, name: &str)
+    where
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + DeserializeOwned + Debug,
+    {
+        let deadline = tokio::time::Instant::now() + 3 * PATIENCE;
+        while let Some(found) = self.api::<K>().get_opt(name).await.unwrap() {
+            assert!(tokio::time::Instant::now() < deadline, "{name} never went: {found:#?}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
 

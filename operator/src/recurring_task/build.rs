@@ -1,0 +1,33 @@
+//! The CronSchedule of a RecurringTask.
+
+use gritstone_crds::kinds::{CronSchedule, CronScheduleSpec, RecurringTask};
+use gritstone_crds::{GROUP, VERSION};
+use kube::core::GroupVersionKind;
+use kube::{Resource, ResourceExt};
+use serde_json::json;
+
+use crate::FIELD_MANAGER;
+use crate::apply::Wanted;
+
+/// The object, of the same name and the task's own.
+pub(super) fn build(task: &RecurringTask, spec: &CronScheduleSpec) -> Wanted {
+    let name = task.name_any();
+    Wanted {
+        kind: GroupVersionKind::gvk(GROUP, VERSION, &CronSchedule::kind(&())),
+        object: json!({
+            "apiVersion": CronSchedule::api_version(&()),
+            "kind": CronSchedule::kind(&()),
+            "metadata": {
+                "name": name,
+                "labels": {
+                    "app.kubernetes.io/name": "gritstone-schedule",
+                    "app.kubernetes.io/instance": name,
+                    "app.kubernetes.io/managed-by": FIELD_MANAGER,
+                },
+                "ownerReferences": task.controller_owner_ref(&()).map(|owner| vec![owner]),
+            },
+            "spec": spec,
+        }),
+        name,
+    }
+}

@@ -1,0 +1,61 @@
+//! Tasks that go, also where their database doesn't answer.
+
+use gritstone_crds::kinds::{ConditionStatus, CronSchedule, RecurringTask};
+use gritstone_tests::servers::Server;
+use k8s_openapi::api::core::v1::Secret;
+use kube::api::DeleteParams;
+
+use crate::on_each_database;
+use crate::queue::{Queue, daily, scheduled};
+use crate::support::{Rig, says};
+
+on_each_database!(a_task_that_goes_takes_its_schedule_and_its_row_along);
+
+async fn a_task_that_goes_takes_its_schedule_and_its_row_along(server: Server) {
+    let rig = Rig::new("gone").await;
+    let queue = Queue::new(&rig, "queue", server).await;
+    for name in ["stays", "goes"] {
+        rig.create::<RecurringTask>(name, daily("queue", name)).await;
+        scheduled(&rig, name).await;
+    }
+    rig.api::<RecurringTask>().delete("goes", &DeleteParams::default()).await.unwrap();
+    rig.gone::<RecurringTask>("goes").await;
+    rig.gone::<CronSchedule>("goes").await;
+    assert_eq!(queue.row("goes").await, None);
+    assert!(queue.row("stays").await.is_some());
+}
+
+#[tokio::test]
+async fn a_row_goes_although_the_secret_went_before_it() {
+    let rig = Rig::new("secret-gone").await;
+    let queue = Queue::new(&rig, "queue", Server::Postgres).await;
+    rig.create::<RecurringTask>("daily", daily("queue", "k")).await;
+    scheduled(&rig, "daily").await;
+    // As when a namespace goes.
+    rig.terminate().await;
+    rig.api::<Secret>().delete("queue", &DeleteParams::default()).await.unwrap();
+    rig.get::<RecurringTask>("daily", |t| says(t, "DatabaseReachable", ConditionStatus::False, "NoSecret")).await;
+    rig.api::<CronSchedule>().delete("daily", &DeleteParams::default()).await.unwrap();
+    rig.api::<RecurringTask>().delete("daily", &DeleteParams::default()).await.unwrap();
+    rig.gone::<RecurringTask>("daily").await;
+    assert_eq!(queue.row("k").await, None);
+}
+
+#[tokio::test]
+async fn a_task_whose_database_is_away_is_let_go_after_a_while_with_a_word_about_what_may_be_left() {
+    let rig = Rig::new("away").await;
+    rig.create_secret_of("away", "postgres://127.0.0.1:1/app").await;
+    for (name, secret) in [("database", "away"), ("secret", "missing")] {
+        rig.create::<RecurringTask>(name, daily(secret, name)).await;
+        rig.get::<RecurringTask>(name, |t| says(t, "Ready", ConditionStatus::False, "DatabaseNotReachable")).await;
+        rig.api::<RecurringTask>().delete(name, &DeleteParams::default()).await.unwrap();
+    }
+    for name in ["database", "secret"] {
+        rig.get::<RecurringTask>(name, |t| says(t, "Ready", ConditionStatus::False, "Deleting")).await;
+    }
+    for name in ["database", "secret"] {
+        rig.gone::<RecurringTask>(name).await;
+        rig.gone::<CronSchedule>(name).await;
+        rig.has_event(name, "RowLeft").await;
+    }
+}
