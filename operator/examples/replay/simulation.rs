@@ -8,7 +8,7 @@ use std::collections::{BinaryHeap, VecDeque};
 use std::time::Duration;
 
 /// How often the database is looked at, in seconds.
-const LOOK_EVERY: f64 = 2.0;
+const LOOK_EVERY: f64 = 1.0;
 
 /// How long a new worker takes to its first claim, in seconds.
 pub const START_UP: f64 = 5.0;

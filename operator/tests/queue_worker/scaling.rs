@@ -267,3 +267,35 @@ async fn another_address_in_the_secret_rolls_the_pods_and_a_missing_secret_does_
     let kept = rig.get::<Deployment>("mail-worker", |_| true).await;
     assert_eq!(kept.spec.unwrap().template, rolled.spec.unwrap().template);
 }
+
+#[tokio::test]
+async fn an_operator_that_is_replaced_while_workers_are_on_their_way_out_goes_on() {
+    let rig = Rig::new("replaced").await;
+    let (_database, store) = with_queue(&rig, Server::Postgres).await;
+    store.enqueue(&vec![job(); 250]).await.unwrap();
+    rig.create::<QueueWorker>("mail", scaled(json!({"minReplicas": 0, "maxReplicas": 5, "scaleDownDelay": "1s"})))
+        .await;
+    let _player = Player::start(&rig, &store, "mail");
+    let workers = workers(&rig, &store, 3).await;
+    let busy = workers.last().unwrap();
+    store.enqueue(&[NewJob::new("Long", vec![]).priority(-1)]).await.unwrap();
+    let mut session = store.session().await.unwrap();
+    let long = claim_any(&mut session, busy.process_id, 1).await;
+    run_all(&store, &workers[0]).await;
+
+    // One ends when somebody is cordoned, the next when somebody is marked.
+    while !session.workers_of("test").await.unwrap().iter().any(|worker| worker.cordoned) {
+        rig.pause().await;
+    }
+    rig.start_operator();
+    let is_marked = |pod: &Pod| pod.annotations().contains_key("controller.kubernetes.io/pod-deletion-cost");
+    while !rig.api::<Pod>().list(&ListParams::default()).await.unwrap().iter().any(is_marked) {
+        rig.pause().await;
+    }
+    rig.start_operator();
+    has_replicas(&rig, "mail", 1).await;
+    let left = self::workers(&rig, &store, 1).await;
+    assert_eq!((left[0].process_id, left[0].claimed), (busy.process_id, 1));
+    session.finish(&[done(&long[0])], true).await.unwrap();
+    has_replicas(&rig, "mail", 0).await;
+}
