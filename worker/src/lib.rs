@@ -7,6 +7,7 @@ pub mod active_job;
 pub mod cli;
 pub mod execute;
 pub mod health;
+pub mod init;
 pub mod process;
 
 pub use gritstone_store as store;

@@ -1,9 +1,9 @@
-//! What the engine is told by its environment: where the database is, and who the process is.
+//! What the engine is told by its environment: where the database is, where to tell of itself, and who the process is.
 
 use gritstone_crds::kinds::SecretKeyRef;
 use serde_json::{Value, json};
 
-use super::Engine;
+use super::{Engine, probes};
 use crate::Settings;
 
 /// The variables, in an order that stays.
@@ -14,6 +14,7 @@ pub(super) fn environment(engine: &Engine<'_>, settings: &Settings) -> Vec<Value
         json!({"name": "DATABASE_URL", "valueFrom": {"secretKeyRef": {"name": name, "key": key}}})
     });
     let identity = [
+        json!({"name": "GRITSTONE_HEALTH_ADDRESS", "value": format!(":{}", probes::PORT)}),
         json!({"name": "GRITSTONE_CLUSTER_ID", "value": settings.cluster_id}),
         field("GRITSTONE_NAMESPACE", "metadata.namespace"),
         field("GRITSTONE_POD", "metadata.name"),

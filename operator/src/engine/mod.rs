@@ -1,13 +1,15 @@
 //! The engine's pods, which workers and dispatchers have alike: `gritstone` with a manifest to read and a database.
 //!
 //! A kind says by an [`Engine`] what is particular about it. [`build`] makes of that the Deployment and the disruption budget, with
-//! the template of `pod`: three layers, put over each other by `merge`, in which `environment` is what the program is told, and which
-//! `security` restricts. `rollout` reads off the Deployment how far its pods have come.
+//! the template of `pod`: three layers, put over each other by `merge`, in which `environment` is what the program is told, `handler` the
+//! user's own container, `probes` how the pod is watched, and which `security` restricts. `rollout` reads off the Deployment how far its pods have come.
 
 mod environment;
+mod handler;
 mod merge;
 mod objects;
 mod pod;
+mod probes;
 mod rollout;
 mod security;
 
@@ -16,6 +18,7 @@ use gritstone_crds::{API_VERSION, Duration};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use serde_json::{Map, Value, json};
 
+pub(crate) use handler::PLACE;
 pub(crate) use objects::{Built, build};
 pub(crate) use pod::database_digest;
 pub(crate) use rollout::Rollout;

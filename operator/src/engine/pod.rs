@@ -1,18 +1,15 @@
 //! The template of the engine's pods.
 //!
 //! Three layers, each over the one before: what is good unless someone says otherwise, the manifest's own `template`, and what the
-//! engine can't do without. The container `gritstone` is the engine. One named `handler` is the user's server, started before the
-//! engine and stopped after it (a sidecar). No probes: the engine serves no page, asks its handler itself before it claims anything,
-//! and ends when it can't go on.
+//! engine can't do without. The container `gritstone` is the engine.
 
 use gritstone_crds::Duration;
-use gritstone_crds::kinds::HandlerKind;
 use k8s_openapi::api::apps::v1::Deployment;
 use serde_json::{Value, json};
 
 use super::environment::environment;
 use super::merge::merge;
-use super::{ENGINE, Engine, HANDLER, security};
+use super::{ENGINE, Engine, handler, probes, security};
 use crate::Settings;
 
 /// The annotation that the engine's manifest is mounted from. So a change of it rolls the pods, and nothing has to be in step with it.
@@ -38,16 +35,32 @@ pub(super) fn template(engine: &Engine<'_>, settings: &Settings, labels: &Value)
                 "whenUnsatisfiable": "ScheduleAnyway",
                 "labelSelector": {"matchLabels": engine.selector()},
             }],
-            "containers": [{"name": ENGINE, "image": settings.image}],
+            "containers": [{
+                "name": ENGINE,
+                "image": settings.image,
+                "securityContext": {"readOnlyRootFilesystem": true},
+                "volumeMounts": [{"mountPath": "/tmp", "name": "gritstone-tmp"}],
+            }],
+            "volumes": [{"name": "gritstone-tmp", "emptyDir": {}}],
         },
     });
-    if let Some(own) = engine.template {
-        merge(&mut template, &Value::Object(own.clone()));
+    merge(&mut template["spec"]["containers"][0], &probes::of_engine());
+    if engine.is_brought() {
+        merge(&mut template["spec"], &handler::installer(settings));
+    }
+    match engine.template {
+        Some(own) if engine.is_installed() => merge(&mut template, &handler::as_engine(own)),
+        Some(own) => merge(&mut template, &Value::Object(own.clone())),
+        None => {}
     }
     merge(&mut template, &required(engine, settings));
-    if matches!(engine.handler, Some(HandlerKind::Http(_))) {
-        handler_to_sidecar(&mut template);
+    if engine.is_brought() {
+        merge(&mut template["spec"], &handler::brought());
     }
+    if engine.is_installed() {
+        merge(&mut template["spec"], &handler::installed());
+    }
+    handler::to_sidecar(&mut template, engine);
     security::restrict(&mut template);
     template
 }
@@ -67,17 +80,13 @@ fn required(engine: &Engine<'_>, settings: &Settings) -> Value {
                 "command": ["/gritstone"],
                 "args": [engine.role.command(), "-f", format!("/etc/gritstone/{file}")],
                 "env": environment(engine, settings),
-                "volumeMounts": [
-                    {"mountPath": "/etc/gritstone", "name": "gritstone-spec", "readOnly": true},
-                    {"mountPath": "/tmp", "name": "gritstone-tmp"},
-                ],
-                "securityContext": {"readOnlyRootFilesystem": true},
+                "ports": [{"containerPort": probes::PORT, "name": probes::PORT_NAME, "protocol": "TCP"}],
+                "volumeMounts": [{"mountPath": "/etc/gritstone", "name": "gritstone-spec", "readOnly": true}],
             }],
             "volumes": [
                 {"name": "gritstone-spec", "downwardAPI": {"items": [
                     {"path": file, "fieldRef": {"fieldPath": format!("metadata.annotations['{SPEC}']")}},
                 ]}},
-                {"name": "gritstone-tmp", "emptyDir": {}},
             ],
         },
     })
@@ -94,21 +103,11 @@ fn grace_seconds(drain_timeout: Duration) -> u64 {
     drain_timeout.as_millis().div_ceil(1_000) + STOPPING.as_millis() / 1_000
 }
 
-/// A sidecar starts before the engine and outlives it, so that jobs can end while the pod stops.
-fn handler_to_sidecar(template: &mut Value) {
-    let containers = template.pointer_mut("/spec/containers").and_then(Value::as_array_mut);
-    let Some(containers) = containers else { return };
-    let Some(position) = containers.iter().position(|container| container["name"] == HANDLER) else { return };
-    let mut handler = containers.remove(position);
-    handler["restartPolicy"] = json!("Always");
-    merge(template, &json!({"spec": {"initContainers": [handler]}}));
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::engine::Role;
-    use gritstone_crds::kinds::{Database, HttpHandler};
+    use gritstone_crds::kinds::{CommandHandler, Database, HandlerKind, HttpHandler};
 
     fn settings() -> Settings {
         Settings { namespace: None, image: "gritstone:1".to_owned(), cluster_id: "cluster".to_owned() }
@@ -166,12 +165,108 @@ mod tests {
     #[test]
     fn each_role_has_its_command_its_file_and_its_label() {
         let pods = pods(&engine(Role::Dispatcher));
+        assert_eq!(pods["spec"]["containers"][0]["livenessProbe"]["httpGet"]["path"], "/livez");
         let args = &pods["spec"]["containers"][0]["args"];
         assert_eq!(args, &json!(["dispatch", "-f", "/etc/gritstone/dispatcher.yaml"]));
-        assert_eq!(pods["spec"]["volumes"][0]["downwardAPI"]["items"][0]["path"], "dispatcher.yaml");
+        assert_eq!(pods["spec"]["volumes"][1]["downwardAPI"]["items"][0]["path"], "dispatcher.yaml");
         assert_eq!(pods["metadata"]["labels"]["gritstone.dev/dispatcher"], "mail");
         let manifest = pods["metadata"]["annotations"][SPEC].as_str().expect("text");
         assert!(manifest.contains(r#""kind":"Dispatcher""#), "{manifest}");
+    }
+
+    /// A worker of the kind command, with this template.
+    fn in_image(own: &Value) -> Value {
+        let command: CommandHandler = serde_json::from_value(json!({"command": ["./run-job"]})).expect("a handler");
+        pods(&Engine {
+            handler: Some(HandlerKind::Command(&command)),
+            template: own.as_object(),
+            ..engine(Role::Worker)
+        })
+    }
+
+    #[test]
+    fn the_engine_of_children_runs_in_their_image_with_all_that_its_container_has() {
+        let pods = in_image(&json!({"spec": {
+            "imagePullSecrets": [{"name": "registry"}],
+            "volumes": [{"name": "data", "emptyDir": {}}],
+            "containers": [
+                {"name": "metrics-proxy", "image": "proxy:1"},
+                {"name": "handler", "image": "shop:1", "env": [{"name": "LANG", "value": "C"}],
+                 "resources": {"requests": {"cpu": "1"}}, "volumeMounts": [{"mountPath": "/data", "name": "data"}],
+                 "securityContext": {"runAsUser": 1000, "readOnlyRootFilesystem": false}},
+            ],
+            "initContainers": [{"name": "gritstone-install", "resources": {"limits": {"memory": "64Mi"}}}],
+        }}));
+        let names = |list: &str| -> Vec<Value> {
+            pods["spec"][list].as_array().expect(list).iter().map(|one| one["name"].clone()).collect()
+        };
+        assert_eq!(names("containers"), ["gritstone", "metrics-proxy"]);
+        let container = &pods["spec"]["containers"][0];
+        assert_eq!((&container["image"], &container["command"]), (&json!("shop:1"), &json!(["/gritstone/gritstone"])));
+        assert_eq!(container["resources"]["requests"]["cpu"], "1");
+        assert_eq!(container["securityContext"]["runAsUser"], 1000);
+        assert_eq!(container["securityContext"]["readOnlyRootFilesystem"], false);
+        assert_eq!(container["securityContext"]["capabilities"]["drop"], json!(["ALL"]));
+        let variable = |name: &str| {
+            let all = container["env"].as_array().expect("variables").iter();
+            all.filter(|variable| variable["name"] == name)
+                .map(|variable| variable["value"].clone())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(variable("LANG"), ["C"]);
+        assert_eq!(variable("GRITSTONE_CA_FILE"), ["/gritstone/ca-certificates.crt"]);
+        assert_eq!(variable("SSL_CERT_FILE"), [] as [Value; 0]);
+        let mounts: Vec<_> =
+            container["volumeMounts"].as_array().expect("mounts").iter().map(|m| &m["mountPath"]).collect();
+        assert_eq!(mounts, ["/tmp", "/data", "/etc/gritstone", "/gritstone"]);
+        assert_eq!(names("initContainers"), [json!("gritstone-install")]);
+        let installer = &pods["spec"]["initContainers"][0];
+        assert_eq!((&installer["image"], &installer["command"][1]), (&json!("gritstone:1"), &json!("install")));
+        assert_eq!(installer["resources"]["limits"]["memory"], "64Mi");
+        assert_eq!(installer["securityContext"]["allowPrivilegeEscalation"], false);
+        assert_eq!(pods["spec"]["imagePullSecrets"], json!([{"name": "registry"}]));
+        assert_eq!(pods["spec"]["securityContext"]["runAsNonRoot"], true);
+    }
+
+    #[test]
+    fn children_of_an_image_that_has_gritstone_itself_need_no_installing() {
+        let pods =
+            in_image(&json!({"spec": {"containers": [{"name": "gritstone", "image": "shop-with-gritstone:1"}]}}));
+        assert_eq!(pods["spec"]["containers"][0]["command"], json!(["/gritstone"]));
+        assert_eq!(pods["spec"].get("initContainers"), None);
+    }
+
+    #[test]
+    fn a_server_starts_before_the_engine_and_its_own_probe_goes_first() {
+        let http: HttpHandler =
+            serde_json::from_value(json!({"url": "http://127.0.0.1:8080/jobs", "healthPath": "/up"}))
+                .expect("a handler");
+        let sidecar = |handler: Value| {
+            let own = json!({"spec": {"containers": [handler]}});
+            let engine =
+                Engine { handler: Some(HandlerKind::Http(&http)), template: own.as_object(), ..engine(Role::Worker) };
+            pods(&engine)["spec"]["initContainers"].as_array().cloned().unwrap_or_default()
+        };
+        let asked = sidecar(json!({"name": "handler", "image": "shop:1"}));
+        assert_eq!((&asked[0]["name"], &asked[1]["name"]), (&json!("gritstone-install"), &json!("handler")));
+        let command = json!(["/gritstone/gritstone", "probe", "http://127.0.0.1:8080/up"]);
+        assert_eq!(asked[1]["startupProbe"]["exec"]["command"], command);
+        assert_eq!(asked[1]["volumeMounts"][0]["mountPath"], "/gritstone");
+        let own = json!({"tcpSocket": {"port": 8080}});
+        let asked = sidecar(json!({"name": "handler", "image": "shop:1", "startupProbe": own}));
+        assert_eq!((asked.len(), &asked[0]["startupProbe"]), (1, &own));
+    }
+
+    #[test]
+    fn the_engine_is_watched_by_its_page_and_a_template_may_say_how() {
+        let own = json!({"spec": {"containers": [{"name": "gritstone", "livenessProbe": {"periodSeconds": 30}}]}});
+        let pods = pods(&Engine { template: own.as_object(), ..engine(Role::Worker) });
+        let container = &pods["spec"]["containers"][0];
+        assert_eq!(container["livenessProbe"]["httpGet"], json!({"path": "/livez", "port": "metrics"}));
+        assert_eq!(container["livenessProbe"]["periodSeconds"], 30);
+        assert_eq!(container["readinessProbe"]["httpGet"]["path"], "/readyz");
+        assert_eq!(container["ports"], json!([{"containerPort": 9090, "name": "metrics", "protocol": "TCP"}]));
+        assert!(json!(container["env"]).to_string().contains(r#"{"name":"GRITSTONE_HEALTH_ADDRESS","value":":9090"}"#));
     }
 
     #[test]

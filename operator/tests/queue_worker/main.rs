@@ -11,7 +11,7 @@ use gritstone_crds::kinds::{ConditionStatus, QueueWorker};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Pod, Secret};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
-use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams};
+use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 
 use support::{Rig, condition};
@@ -43,16 +43,28 @@ async fn a_worker_becomes_a_deployment_that_it_owns() {
 async fn its_pods_are_taken_where_only_restricted_ones_are() {
     let rig = Rig::new("restricted").await;
     rig.restrict().await;
-    let mut with_handler = spec();
-    with_handler["template"] = json!({"spec": {"containers": [{"name": "handler", "image": "shop:1"}]}});
-    rig.create::<QueueWorker>("mail", with_handler).await;
-    let deployment = rig.get::<Deployment>("mail-worker", |_| true).await;
-    let template = json!(deployment.spec.unwrap().template);
-    let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "one"}, "spec": template["spec"]});
-    let pods: Api<Pod> = rig.api();
-    let dry_run = PostParams { dry_run: true, ..PostParams::default() };
-    pods.create(&dry_run, &serde_json::from_value(pod).unwrap()).await.unwrap();
-    assert_eq!(template["spec"]["initContainers"][0]["name"], "handler");
+    let server = json!({"http": {"url": "http://127.0.0.1:8080/jobs", "healthPath": "/up"}});
+    let children = json!({"process": {"command": ["python", "worker.py"]}});
+    let each_job = json!({"command": {"command": ["./run-job"]}});
+    let plain = json!({"name": "handler", "image": "shop:1"});
+    let of_root = json!({"name": "handler", "image": "root:1", "securityContext": {"runAsUser": 1000, "readOnlyRootFilesystem": false}});
+    let cases = [
+        ("server", &server, &plain, "gritstone-install"),
+        ("children", &children, &plain, "gritstone-install"),
+        ("each-job", &each_job, &of_root, "gritstone-install"),
+    ];
+    for (name, handler, container, first) in cases {
+        let mut spec = spec();
+        spec["handler"] = handler.clone();
+        spec["template"] = json!({"spec": {"containers": [container]}});
+        rig.create::<QueueWorker>(name, spec).await;
+        let deployment = rig.get::<Deployment>(&format!("{name}-worker"), |_| true).await;
+        let template = json!(deployment.spec.unwrap().template);
+        let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": template["spec"]});
+        rig.api::<Pod>().create(&PostParams::default(), &serde_json::from_value(pod).unwrap()).await.unwrap();
+        assert_eq!(template["spec"]["initContainers"][0]["name"], first);
+        assert_eq!(template["spec"]["containers"][0]["livenessProbe"]["httpGet"]["path"], "/livez");
+    }
 }
 
 #[tokio::test]

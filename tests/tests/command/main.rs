@@ -11,6 +11,7 @@ mod clear;
 mod completions;
 mod enqueue;
 mod envelopes;
+mod install;
 mod jobs;
 mod limits;
 mod migrate;

@@ -5,7 +5,7 @@ use std::io::{BufRead as _, BufReader};
 use std::process::Stdio;
 
 /// Every subcommand.
-pub const SUBCOMMANDS: [&[&str]; 32] = [
+pub const SUBCOMMANDS: [&[&str]; 34] = [
     &["start"],
     &["work"],
     &["dispatch"],
@@ -36,6 +36,8 @@ pub const SUBCOMMANDS: [&[&str]; 32] = [
     &["recurring", "resume"],
     &["recurring", "remove"],
     &["check"],
+    &["install"],
+    &["probe"],
     &["convert"],
     &["clear"],
 ];

@@ -7,6 +7,7 @@
 mod claiming_ahead;
 mod clocks;
 mod commands;
+mod containers;
 mod deaths;
 mod health;
 mod heartbeats;

@@ -3,6 +3,7 @@
 //! What a subcommand prints for people goes to stdout as tables, with `--json` as JSON; logs go to stderr. Errors end it
 //! with a code that is documented in `docs/reference/command.md`.
 
+mod authorities;
 mod batches;
 mod check;
 mod classes;
@@ -15,6 +16,7 @@ mod enqueue;
 mod exit;
 mod handler;
 mod health;
+mod install;
 mod jobs;
 mod limits;
 mod logging;
@@ -24,6 +26,7 @@ mod names;
 mod one_worker;
 mod output;
 mod plan;
+mod probe;
 mod processes;
 mod queues;
 mod rails;
@@ -108,6 +111,8 @@ enum Command {
     Convert(convert::Convert),
     Schedule(schedule::Schedules),
     Clear(clear::Clear),
+    Install(install::Install),
+    Probe(probe::Probe),
     Completions(completions::Completions),
 }
 
@@ -132,6 +137,8 @@ pub fn main() -> ExitCode {
         Command::Convert(command) => command.run(&cli.global),
         Command::Schedule(command) => command.run(&cli.global),
         Command::Clear(command) => command.run(&cli.global),
+        Command::Install(command) => command.run(),
+        Command::Probe(command) => command.run(),
         Command::Completions(command) => command.run(),
     };
     match done {

@@ -5,7 +5,7 @@
 //! arguments follow. How many jobs run changes all the time; that is in the short name, which the kernel takes from a file
 //! and cuts to 15 bytes: `gritstone:3`. Elsewhere than on Linux the short name stays as it is.
 
-use super::Global;
+use super::{Global, authorities};
 use crate::execute::{Context, Handler, Job, Report};
 use crate::process::Stop;
 use futures::future::BoxFuture;
@@ -30,6 +30,9 @@ pub(super) fn set(title: &str, global: &Global) {
     let Ok(program) = std::env::current_exe() else { return };
     let mut command = std::process::Command::new(program);
     command.arg0(&title).args(without_database(arguments)).env("DATABASE_URL", global.database());
+    if let Some(file) = authorities::missing() {
+        command.env("SSL_CERT_FILE", file);
+    }
     // Returns only when it didn't work, such as when the file was replaced meanwhile: then the title is not to be had.
     let _ = command.exec();
 }

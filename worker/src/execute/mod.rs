@@ -21,6 +21,7 @@ pub mod retry;
 mod stopping;
 mod talk;
 
+pub(crate) use child::CA_FILE;
 pub use child::launcher;
 pub use child::{CommandLine, CommandLineError, Program, SCRUBBED_PREFIXES, SCRUBBED_VARIABLES};
 pub use errors::JobError;

@@ -2,8 +2,8 @@
 //!
 //! A parent-death signal reaches the child alone; what the child started (`sh -c 'a; b'`) would live on and work on a job
 //! that somebody else was given. So one small process, started with the first child, holds the other end of a socket and
-//! is told which groups there are; when the socket closes, the engine is gone, and the groups are killed. A process that
-//! is number 1 needs none: the kernel ends its whole container.
+//! is told which groups there are; when the socket closes, the engine is gone, and the groups are killed. An engine that
+//! is number 1 of a container, or that number 1 looks after, needs none: the kernel ends the whole container.
 
 use super::launcher::Launcher;
 use nix::sys::signal::{SigSet, Signal, killpg};
@@ -31,8 +31,9 @@ fn guardian() -> MutexGuard<'static, Guardian> {
 
 /// Names the binary that becomes the guardian; without one there is none.
 pub(super) fn start_with(launcher: &Launcher) {
+    let is_alone = std::process::id() == 1 || crate::init::is_above();
     let mut guardian = guardian();
-    if guardian.launcher.is_none() && *launcher != Launcher::Direct && std::process::id() != 1 {
+    if guardian.launcher.is_none() && *launcher != Launcher::Direct && !is_alone {
         guardian.launcher = Some(launcher.clone());
     }
 }

@@ -18,6 +18,7 @@ mod lines;
 mod program;
 mod stderr;
 
+pub(crate) use environment::CA_FILE;
 pub use environment::{SCRUBBED_PREFIXES, SCRUBBED_VARIABLES};
 pub(crate) use exit::Exit;
 pub(crate) use lines::{LineBuffer, Text};

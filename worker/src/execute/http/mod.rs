@@ -149,6 +149,10 @@ impl HttpHandler {
     /// Looks whether jobs can be run.
     async fn probe(&self) -> Result<(), String> {
         self.callbacks.listen().await.map_err(|error| error.to_string())?;
+        self.ask_for_health().await
+    }
+
+    async fn ask_for_health(&self) -> Result<(), String> {
         let mut connection = self.connect().await?;
         if let Some(health) = &self.health {
             let at = &health.endpoint;
@@ -163,6 +167,21 @@ impl HttpHandler {
         self.connector.keep(connection);
         Ok(())
     }
+}
+
+/// Why a server isn't healthy, in a sentence.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Unhealthy(String);
+
+/// Asks the server once at this path whether it is healthy, as a handler is asked before jobs are claimed for it.
+///
+/// # Errors
+/// When it can't be reached, or answers anything but 2xx.
+pub async fn check(health: Endpoint) -> Result<(), Unhealthy> {
+    let settings = Settings { health_path: Some(health.path()), ..Settings::new(health) };
+    let server = HttpHandler::new(settings).map_err(|error| Unhealthy(error.to_string()))?;
+    server.ask_for_health().await.map_err(Unhealthy)
 }
 
 impl Handler for HttpHandler {
