@@ -55,7 +55,8 @@ pub struct ClassDefault {
 #[cfg_attr(feature = "kube", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct MissedRuns {
-    /// Which of them are made up for. Default `Skip`, as in Solid Queue.
+    /// Which of them are made up for: none (`Skip`), the latest one (`Latest`), or each up to the limit (`All`). Default `Skip`, as in
+    /// Solid Queue.
     pub policy: MissedRunsPolicy,
     /// With `All`, how many at most, the latest ones; 1 to 1000. Default 10.
     #[cfg_attr(feature = "kube", schemars(range(min = 1, max = 1000)))]

@@ -135,7 +135,8 @@ pub struct CronScheduleStatus {
     pub conditions: Vec<Condition>,
 }
 
-/// What became of the job of a run.
+/// What became of the job of a run: `Enqueued` until it has ended, then `Finished` or `Failed`; `Gone` when it was discarded, or cleared
+/// before anyone looked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "kube", derive(schemars::JsonSchema))]
 pub enum RunOutcome {

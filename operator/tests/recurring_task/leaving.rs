@@ -4,6 +4,8 @@ use gritstone_crds::kinds::{ConditionStatus, CronSchedule, RecurringTask};
 use gritstone_tests::servers::Server;
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::DeleteParams;
+use serde_json::json;
+use std::time::Duration;
 
 use crate::on_each_database;
 use crate::queue::{Queue, daily, scheduled};
@@ -58,4 +60,53 @@ async fn a_task_whose_database_is_away_is_let_go_after_a_while_with_a_word_about
         rig.gone::<CronSchedule>(name).await;
         rig.has_event(name, "RowLeft").await;
     }
+}
+
+#[tokio::test]
+async fn a_new_operator_finds_everything_as_it_is_and_what_was_deleted_meanwhile_goes() {
+    let rig = Rig::new("replaced").await;
+    let queue = Queue::new(&rig, "queue", Server::Postgres).await;
+    for name in ["stays", "goes"] {
+        rig.create::<RecurringTask>(name, daily("queue", name)).await;
+        scheduled(&rig, name).await;
+    }
+    rig.get::<CronSchedule>("stays", |s| s.status.is_some()).await;
+    let before = rig.get::<RecurringTask>("stays", |_| true).await;
+    let schedule = rig.get::<CronSchedule>("stays", |_| true).await;
+    rig.start_operator();
+    rig.api::<RecurringTask>().delete("goes", &DeleteParams::default()).await.unwrap();
+    rig.gone::<RecurringTask>("goes").await;
+    rig.create::<RecurringTask>("new", daily("queue", "new")).await;
+    scheduled(&rig, "new").await;
+    assert_eq!(queue.row("goes").await, None);
+    assert_eq!(rig.get::<RecurringTask>("stays", |_| true).await.metadata, before.metadata);
+    let after = rig.get::<CronSchedule>("stays", |_| true).await;
+    assert_eq!(after.metadata.resource_version, schedule.metadata.resource_version);
+    rig.has_events("stays", &["Reachable", "Scheduled"]).await;
+}
+
+/// Each operator is replaced at another point of moving a row to another key in another database.
+#[tokio::test]
+async fn one_row_is_left_wherever_operators_died_while_a_task_moved() {
+    let rig = Rig::new("moving").await;
+    let queues = [Queue::new(&rig, "zero", Server::Postgres).await, Queue::new(&rig, "one", Server::MariaDb).await];
+    rig.create::<RecurringTask>("daily", daily("zero", "k0")).await;
+    scheduled(&rig, "daily").await;
+    for round in 1..=12_u64 {
+        let (secret, key) = (["zero", "one"][round as usize % 2], format!("k{round}"));
+        let database = json!({"secretRef": {"name": secret}});
+        rig.patch::<RecurringTask>("daily", json!({"spec": {"database": database, "key": key}})).await;
+        tokio::time::sleep(Duration::from_millis(23 * round)).await;
+        rig.start_operator();
+    }
+    queues[0].row_when("k12", |row| row.is_some()).await;
+    rig.get::<RecurringTask>("daily", |t| t.status.as_ref().is_some_and(|s| s.key.as_deref() == Some("k12"))).await;
+    let mut keys = Vec::new();
+    for queue in &queues {
+        keys.extend(queue.session().await.tasks().await.unwrap().into_iter().map(|task| task.key));
+    }
+    assert_eq!(keys, ["k12"]);
+    rig.api::<RecurringTask>().delete("daily", &DeleteParams::default()).await.unwrap();
+    rig.gone::<RecurringTask>("daily").await;
+    assert_eq!(queues[0].row("k12").await, None);
 }
