@@ -43,13 +43,13 @@ async fn has_replicas(rig: &Rig, worker: &str, wanted: i32) -> Deployment {
 /// The workers that are on the list, once there are so many.
 async fn workers(rig: &Rig, store: &Store, wanted: usize) -> Vec<WorkerLoad> {
     let mut session = store.session().await.unwrap();
-    loop {
-        let workers = session.workers_of("test").await.unwrap();
-        if workers.len() == wanted {
-            return workers;
-        }
-        rig.pause().await;
-    }
+    let mut found = Vec::new();
+    rig.until(&format!("{wanted} workers"), async || {
+        found = session.workers_of("test").await.unwrap();
+        found.len() == wanted
+    })
+    .await;
+    found
 }
 
 /// Runs everything that is ready, as the first worker would.
@@ -283,15 +283,21 @@ async fn an_operator_that_is_replaced_while_workers_are_on_their_way_out_goes_on
     let long = claim_any(&mut session, busy.process_id, 1).await;
     run_all(&store, &workers[0]).await;
 
-    // One ends when somebody is cordoned, the next when somebody is marked.
-    while !session.workers_of("test").await.unwrap().iter().any(|worker| worker.cordoned) {
-        rig.pause().await;
-    }
+    // One ends when somebody is cordoned, the next when somebody is marked; or later, where this machine is so busy that it was over
+    // between two looks.
+    let pods = async || rig.api::<Pod>().list(&ListParams::default()).await.unwrap().items;
+    rig.until("cordoned", async || {
+        let workers = session.workers_of("test").await.unwrap();
+        workers.iter().any(|worker| worker.cordoned) || pods().await.len() < 3
+    })
+    .await;
     rig.start_operator();
     let is_marked = |pod: &Pod| pod.annotations().contains_key("controller.kubernetes.io/pod-deletion-cost");
-    while !rig.api::<Pod>().list(&ListParams::default()).await.unwrap().iter().any(is_marked) {
-        rig.pause().await;
-    }
+    rig.until("marked", async || {
+        let pods = pods().await;
+        pods.iter().any(is_marked) || pods.len() < 3
+    })
+    .await;
     rig.start_operator();
     has_replicas(&rig, "mail", 1).await;
     let left = self::workers(&rig, &store, 1).await;

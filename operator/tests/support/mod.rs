@@ -172,8 +172,13 @@ impl Rig {
     }
 
     /// Between two looks at something.
-    pub async fn pause(&self) {
-        tokio::time::sleep(Duration::from_millis(20)).await;
+    /// Waits until something is so.
+    pub async fn until(&self, what: &str, mut is_so: impl AsyncFnMut() -> bool) {
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        while !is_so().await {
+            assert!(tokio::time::Instant::now() < deadline, "never {what}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 
     /// Whether there is an Event about an object for this reason.
@@ -188,7 +193,7 @@ impl Rig {
         let deadline = tokio::time::Instant::now() + PATIENCE;
         while !self.has_had_event(object, reason).await {
             assert!(tokio::time::Instant::now() < deadline, "no Event says {reason}");
-            self.pause().await;
+            tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
 
