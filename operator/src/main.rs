@@ -2,6 +2,7 @@
 //! Lease have another, which no amount of work of the controllers holds up.
 
 use std::net::TcpListener;
+use std::process::ExitCode;
 use std::thread;
 
 use anyhow::{Context, bail};
@@ -16,8 +17,18 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
-fn main() -> anyhow::Result<()> {
-    let arguments = Arguments::parse();
+fn main() -> ExitCode {
+    match operate(Arguments::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // For a person: without a stack, whatever RUST_BACKTRACE says.
+            eprintln!("gritstone-operator: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn operate(arguments: Arguments) -> anyhow::Result<()> {
     logging::start(&arguments.log, arguments.log_format).context("reading --log")?;
     // Only fails where one is installed already.
     let _ = rustls::crypto::ring::default_provider().install_default();

@@ -33,3 +33,16 @@ fn every_option_is_in_the_table_with_its_variable_and_default() {
         }
     }
 }
+
+#[test]
+fn the_chart_sets_only_what_the_program_reads() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../charts/gritstone/templates/deployment.yaml");
+    let chart = std::fs::read_to_string(path).unwrap();
+    let command = Arguments::command();
+    let read: Vec<_> = command.get_arguments().filter_map(|option| option.get_env()?.to_str()).collect();
+    let set: Vec<_> = chart.split("{name: GRITSTONE_").skip(1).map(|rest| rest.split(',').next().unwrap()).collect();
+    assert!(set.len() > 5);
+    for name in set {
+        assert!(read.contains(&format!("GRITSTONE_{name}").as_str()), "nothing reads GRITSTONE_{name}");
+    }
+}

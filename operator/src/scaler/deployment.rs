@@ -44,11 +44,12 @@ async fn apply(client: &Client, namespace: &str, name: &str, spec: serde_json::V
 /// Says of a pod that it should go before others, or doesn't say so any more.
 pub(super) async fn mark(client: &Client, pod: &WorkerPod, first: bool) -> Result<(), Error> {
     let pods: Api<Pod> = Api::namespaced(client.clone(), &pod.namespace);
-    let annotations = if first { json!({DELETION_COST: "-1000"}) } else { json!({}) };
-    // With its UID: of one that is gone there is nothing to make.
-    let metadata = json!({"name": pod.name, "uid": pod.uid, "annotations": annotations});
-    let patch = json!({"apiVersion": "v1", "kind": "Pod", "metadata": metadata});
-    match pods.patch(&pod.name, &PatchParams::apply(MANAGER).force(), &Patch::Apply(&patch)).await {
+    let cost = first.then_some("-1000");
+    // With its UID, so that another of its name is left alone. Not applied: of a pod that is gone that would make a new one, which takes a
+    // right that nobody needs.
+    let patch = json!({"metadata": {"uid": pod.uid, "annotations": {DELETION_COST: cost}}});
+    let parameters = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
+    match pods.patch(&pod.name, &parameters, &Patch::Merge(&patch)).await {
         // It went meanwhile.
         Err(Error::Api(status)) if !first && matches!(status.code, 404 | 409 | 422) => Ok(()),
         result => result.map(drop),

@@ -167,7 +167,13 @@ async fn of_two_workers_the_idle_one_goes_and_the_busy_one_stays() {
     has_replicas(&rig, "mail", 1).await;
     let left = self::workers(&rig, &store, 1).await;
     assert_eq!((left[0].process_id, left[0].claimed), (busy.process_id, 1));
-    let pods = rig.api::<Pod>().list(&ListParams::default()).await.unwrap().items;
+    // A worker goes from the list before its pod does.
+    let mut pods = Vec::new();
+    rig.until("one pod", async || {
+        pods = rig.api::<Pod>().list(&ListParams::default()).await.unwrap().items;
+        pods.len() == 1
+    })
+    .await;
     assert_eq!(pods[0].metadata.uid.as_ref(), Some(&busy.pod_uid));
 
     session.finish(&[done(&long[0])], true).await.unwrap();
