@@ -8,7 +8,7 @@ mod support;
 use std::time::Duration;
 
 use futures::StreamExt;
-use gritstone_crds::kinds::{Dispatcher, QueueWorker};
+use gritstone_crds::kinds::{CronSchedule, Dispatcher, QueueWorker, RecurringTask};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::Resource;
@@ -22,15 +22,18 @@ use support::Rig;
 /// How long what is disturbed may take: a watch that broke waits up to half a minute before it begins anew.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// Two manifests, edits of them, and somebody who meddles with what they became.
+/// Manifests of each kind, edits of them, and somebody who meddles with what they became.
 async fn act(rig: &Rig) {
     let database = json!({"secretRef": {"name": "app-db"}});
     let handler = json!({"http": {"url": "http://127.0.0.1:8080/jobs"}});
     rig.create::<QueueWorker>("mail", json!({"database": database, "handler": handler})).await;
     rig.create::<QueueWorker>("gone", json!({"database": database, "handler": handler})).await;
     rig.create::<Dispatcher>("main", json!({"database": database})).await;
+    let task = json!({"database": database, "schedule": "every day at 9am", "job": {"class": "Report"}});
+    rig.create::<RecurringTask>("report", task).await;
     rig.patch::<QueueWorker>("mail", json!({"spec": {"threads": 7, "replicas": 2}})).await;
     rig.patch::<Dispatcher>("main", json!({"spec": {"batchSize": 50}})).await;
+    rig.patch::<RecurringTask>("report", json!({"spec": {"schedule": "every day at 10am"}})).await;
     rig.api::<QueueWorker>().delete("gone", &DeleteParams::default()).await.unwrap();
     // There is no garbage collector here.
     let _ = rig.api::<Deployment>().delete("mail-worker", &DeleteParams::default()).await;
@@ -40,6 +43,8 @@ async fn act(rig: &Rig) {
 async fn look(rig: &Rig) -> Vec<Value> {
     let mut all = objects::<QueueWorker>(rig).await;
     all.extend(objects::<Dispatcher>(rig).await);
+    all.extend(objects::<RecurringTask>(rig).await);
+    all.extend(objects::<CronSchedule>(rig).await);
     all.extend(objects::<Deployment>(rig).await);
     all.extend(objects::<PodDisruptionBudget>(rig).await);
     // Their owner is gone, and whether they were made before is chance.
@@ -94,6 +99,10 @@ async fn undisturbed() -> &'static Vec<Value> {
                 .find(|object| object["metadata"]["name"] == "mail-worker" && object["kind"] == "Deployment");
             reached("QueueWorker")
                 && reached("Dispatcher")
+                && reached("RecurringTask")
+                && objects
+                    .iter()
+                    .any(|object| object["kind"] == "CronSchedule" && object["spec"]["cron"] == "0 10 * * *")
                 && deployment.is_some_and(|deployment| deployment["spec"]["replicas"] == 2)
                 && objects.iter().filter(|object| object["kind"] == "PodDisruptionBudget").count() == 2
                 && objects.iter().filter(|object| object["kind"] == "Deployment").count() == 2
@@ -147,7 +156,7 @@ async fn disturbed(name: &str, mischief: Mischief) {
 
 #[tokio::test]
 async fn killed_at_any_of_its_calls() {
-    let kills = (1..=32).flat_map(|call| [true, false].map(|is_sent| Mischief::Die { call, is_sent }));
+    let kills = (1..=40).flat_map(|call| [true, false].map(|is_sent| Mischief::Die { call, is_sent }));
     let kills = kills.enumerate().map(|(number, kill)| async move { disturbed(&format!("kill-{number}"), kill).await });
     futures::stream::iter(kills).buffer_unordered(8).collect::<()>().await;
 }
