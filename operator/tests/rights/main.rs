@@ -5,16 +5,14 @@ mod support;
 
 use std::collections::BTreeSet;
 
-use gritstone_crds::kinds::{Dispatcher, QueueWorker};
+use gritstone_crds::kinds::{Dispatcher, QueueWorker, RecurringTask};
 use serde_json::{Value, json};
 
 use support::{Place, Right, wait_for};
 
 /// What the chart grants and these tests don't see used, each with the reason.
-const UNUSED: [(&str, &str); 5] = [
+const UNUSED: [(&str, &str); 3] = [
     ("update */finalizers", "only clusters that enforce who may name an owner ask for it"),
-    ("* gritstone.dev/recurringtasks", "another test of its kind's"),
-    ("* gritstone.dev/cronschedules", "another test of its kind's"),
     ("patch pods", "scaling down, which needs a queue that was full"),
     ("get apps/deployments", "scaling, which needs a queue that is full"),
 ];
@@ -39,6 +37,15 @@ async fn live(place: &Place, arguments: &[&str]) {
     });
     place.create::<QueueWorker>("mail", worker).await;
     place.create::<Dispatcher>("main", json!({"database": {"secretRef": {"name": "app-db"}}})).await;
+    let task = json!({
+        "database": {"secretRef": {"name": "app-db"}},
+        "schedule": "every day at 9am",
+        "job": {"class": "Report"},
+    });
+    place.create::<RecurringTask>("report", task).await;
+    place.has_status::<RecurringTask>("report").await;
+    // Nobody answers at that address, so it is let go only after a while.
+    place.delete::<RecurringTask>("report").await;
     place.has_status::<QueueWorker>("mail").await;
     place.has_status::<Dispatcher>("main").await;
     // The same again, later: an Event's series is a patch.
@@ -54,6 +61,7 @@ async fn live(place: &Place, arguments: &[&str]) {
             || place.asked().contains(&Right::new("update", "coordination.k8s.io/leases"))
     })
     .await;
+    wait_for("the task to be let go", async || place.is_gone::<RecurringTask>("report").await).await;
     operator.stop().await;
 }
 

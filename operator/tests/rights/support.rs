@@ -167,6 +167,21 @@ impl Place {
         assert!(created.is_ok() || self.api::<K>().get_opt(name).await.unwrap().is_some(), "{created:?}");
     }
 
+    pub async fn delete<K>(&self, name: &str)
+    where
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + Debug + DeserializeOwned,
+    {
+        self.api::<K>().delete(name, &DeleteParams::default()).await.unwrap();
+    }
+
+    /// Whether it isn't there any more.
+    pub async fn is_gone<K>(&self, name: &str) -> bool
+    where
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + Debug + DeserializeOwned,
+    {
+        self.api::<K>().get_opt(name).await.unwrap().is_none()
+    }
+
     pub async fn has_status<K>(&self, name: &str)
     where
         K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + DeserializeOwned + Serialize + Debug,
