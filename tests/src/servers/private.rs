@@ -117,15 +117,12 @@ impl PrivateServer {
         self.options.settings.push((name.into(), value.into()));
     }
 
-    /// Freezes it: connections stay open, and nothing answers. What a lost network or a hanging disk look like to its clients.
+    /// Freezes it: connections stay open, and nothing answers from now on. What a lost network or a hanging disk look like to its clients.
     ///
     /// # Errors
     /// [`ServerError::NotRunning`].
     pub fn pause(&self) -> Result<()> {
-        let server = self.process()?;
-        // The ancestor first: frozen, it has no more children.
-        processes::signal(&[server], Signal::SIGSTOP);
-        processes::signal(&processes::family(server), Signal::SIGSTOP);
+        processes::freeze(self.process()?);
         Ok(())
     }
 
