@@ -56,6 +56,9 @@ async fn outcome(worker: &QueueWorker, context: &Arc<Context>) -> Result<Outcome
     Ok(match make(worker, &[&deployment, &budget], context).await? {
         Made::Refused(said) => Outcome::Refused(said),
         Made::Applied(objects) => {
+            if worker.spec.autoscaling.is_some() && observed.deployment.is_none() {
+                scale::take_made(worker, context).await?;
+            }
             let deployment = objects.into_iter().next().unwrap_or(Value::Null);
             let scaling = scale::order(worker, &deployment, context).await?;
             Outcome::Applied { observed, deployment, scaling }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use gritstone_crds::kinds::QueueWorker;
 use k8s_openapi::api::apps::v1::Deployment;
-use kube::{Resource, ResourceExt as _};
+use kube::{Api, Resource, ResourceExt as _};
 use serde_json::Value;
 
 use crate::context::Context;
@@ -23,22 +23,29 @@ pub(super) async fn own(
     match live {
         // Nothing is known of the load yet; with the fewest none is started for nothing.
         None => Ok(Some(autoscaling.min_replicas)),
-        Some(live) if deployment::is_ours(live) => Ok(None),
         Some(live) => {
-            let replicas = live.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
-            take(worker, replicas, context).await?;
+            take(worker, live, context).await?;
             Ok(None)
         }
     }
 }
 
+/// Makes the number of a Deployment that was just made the scaler's, before anybody scales it: what is taken over later is taken over as it
+/// is, which may be what it was a moment ago.
+pub(super) async fn take_made(worker: &QueueWorker, context: &Context) -> Result<(), Error> {
+    let deployments: Api<Deployment> = Api::namespaced(context.client.clone(), &worker.namespace().unwrap_or_default());
+    let made = deployments.get(&Role::Worker.object(&worker.name_any())).await;
+    let made = made.map_err(|source| Error::Observe { object: worker.place(), source })?;
+    take(worker, &made, context).await
+}
+
 /// Has the worker scaled by load, if it asks for that, as its Deployment is now. What has come of it so far.
 pub(super) async fn order(
     worker: &QueueWorker,
-    live: &Value,
+    applied: &Value,
     context: &Arc<Context>,
 ) -> Result<Option<Box<Said>>, Error> {
-    let (user, rollout) = (User::of(worker), Rollout::of(live));
+    let (user, rollout) = (User::of(worker), Rollout::of(applied));
     let name = Role::Worker.object(&worker.name_any());
     let demand = Demand::of(&worker.spec, rollout.wanted.max(0).unsigned_abs());
     let looks = context.databases.demand(&user, demand);
@@ -53,8 +60,11 @@ pub(super) async fn order(
     Ok(Some(Box::new(context.scalers.order(context, &user, order, looks))))
 }
 
-async fn take(worker: &QueueWorker, replicas: i32, context: &Context) -> Result<(), Error> {
-    let (namespace, name) = (worker.namespace().unwrap_or_default(), Role::Worker.object(&worker.name_any()));
-    let taken = deployment::set(&context.client, &namespace, &name, replicas.max(0).unsigned_abs()).await;
+/// Makes the number the scaler's, if it isn't.
+async fn take(worker: &QueueWorker, live: &Deployment, context: &Context) -> Result<(), Error> {
+    if deployment::is_ours(live) {
+        return Ok(());
+    }
+    let taken = deployment::take(&context.client, live).await;
     taken.map_err(|source| Error::Apply { object: worker.place(), kind: "Deployment".to_owned(), source })
 }

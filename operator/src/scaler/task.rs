@@ -144,7 +144,8 @@ impl Task {
         if decision.replicas > replicas {
             self.give_up_lowering(context).await;
             self.say(context, State::of(&decision.reason));
-            return self.scale(context, order, replicas, &decision).await;
+            self.scale(context, order, replicas, &decision).await?;
+            return Ok(());
         }
         if decision.replicas == replicas {
             self.give_up_lowering(context).await;
@@ -166,7 +167,8 @@ impl Task {
 
     fn observe(&mut self, look: &Look, workers: &[&WorkerLoad]) -> Observation {
         let share = look.shares.get(&self.user).copied().unwrap_or_default();
-        let done = self.counters.note(workers.iter().copied());
+        let newest = look.workers.iter().map(|worker| worker.process_id).max();
+        let done = self.counters.note(workers.iter().copied(), newest);
         // Counted a while ago: what has ended since is taken off, and what has come is not known.
         let ready = match (share.is_stale, self.last) {
             (true, Some((_, ready))) => ready.saturating_sub(done.ended),
@@ -185,11 +187,16 @@ impl Task {
         }
     }
 
-    /// Writes a larger number, or the smaller one when everything is ready for it.
-    async fn scale(&mut self, context: &Context, order: &Order, from: u32, decision: &Decision) -> Result<(), Error> {
+    /// Writes a larger number, or the smaller one when everything is ready for it. False when the number is another than was thought:
+    /// the next order says which.
+    async fn scale(&mut self, context: &Context, order: &Order, from: u32, decision: &Decision) -> Result<bool, Error> {
         let (namespace, to) = (self.user.namespace(), decision.replicas);
         let error = |source| Error::Scale { deployment: order.deployment.clone(), source };
-        deployment::set(&context.client, namespace, &order.deployment, to).await.map_err(error)?;
+        if !deployment::change(&context.client, namespace, &order.deployment, from, to).await.map_err(error)? {
+            tracing::info!(worker = %self.user, from, to, "not scaled: somebody else has changed the number meanwhile");
+            self.wrote = None;
+            return Ok(false);
+        }
         self.wrote = Some((to, Instant::now()));
         let reason = decision.reason.to_string();
         tracing::info!(worker = %self.user, from, to, reason, "scaled");
@@ -204,7 +211,7 @@ impl Task {
         context.databases.touch(&self.user);
         let what = if to > from { "ScaledUp" } else { "ScaledDown" };
         self.event(context, order, EventType::Normal, what, format!("from {from} to {to} workers: {reason}")).await;
-        Ok(())
+        Ok(true)
     }
 
     /// Takes the next step towards fewer workers.
@@ -260,9 +267,13 @@ impl Task {
             Next::Lower => {
                 let to = replicas.saturating_sub(u32::try_from(lowering.chosen.len()).unwrap_or(u32::MAX));
                 let decision = Decision { replicas: to.max(decision.replicas), reason: decision.reason.clone() };
-                lowering.step = Step::Going(now);
+                // Also when the answer is an error: it may have been done.
+                let before = std::mem::replace(&mut lowering.step, Step::Going(now));
                 self.lowering = Some(lowering);
-                self.scale(context, order, replicas, &decision).await?;
+                if !self.scale(context, order, replicas, &decision).await? {
+                    self.lowering.iter_mut().for_each(|lowering| lowering.step = before);
+                    self.give_up_lowering(context).await;
+                }
             }
             // What ends is seen before.
             Next::End { .. } => {}

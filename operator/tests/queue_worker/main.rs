@@ -3,6 +3,7 @@
 
 mod database;
 mod player;
+mod rival;
 mod scaling;
 #[path = "../support/mod.rs"]
 mod support;

@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 
 use crate::database::{on, queue};
 use crate::player::Player;
+use crate::rival;
 use crate::support::{Rig, condition, says};
 
 /// A QueueWorker on the database that the Secret `queue` names.
@@ -233,6 +234,39 @@ async fn the_number_is_handed_over_and_back_and_is_never_nobodys() {
     let scale = Patch::Merge(json!({"spec": {"replicas": 4}}));
     rig.api::<QueueWorker>().patch_scale("mail", &PatchParams::default(), &scale).await.unwrap();
     has_replicas(&rig, "mail", 4).await;
+}
+
+#[tokio::test]
+async fn a_number_that_somebody_changes_while_it_is_taken_over_is_taken_over_as_it_is() {
+    let rig = Rig::without_operator("taken").await;
+    let deployments = rig.api::<Deployment>();
+    rig.start_operator_with(|client| rival::before_write(1, 4, deployments, client));
+    let (_database, _store) = with_queue(&rig, Server::Postgres).await;
+    let mut spec = on("queue");
+    spec["replicas"] = json!(3);
+    rig.create::<QueueWorker>("mail", spec).await;
+    has_replicas(&rig, "mail", 3).await;
+    let autoscaling = json!({"spec": {"autoscaling": {"minReplicas": 0, "maxReplicas": 9, "scaleDownDelay": "10m"}}});
+    rig.patch::<QueueWorker>("mail", autoscaling).await;
+    rig.get::<QueueWorker>("mail", |w| says(w, "Autoscaling", ConditionStatus::True, "Active")).await;
+    has_replicas(&rig, "mail", 4).await;
+}
+
+#[tokio::test]
+async fn a_number_that_somebody_raises_while_it_is_written_is_not_lowered() {
+    let rig = Rig::without_operator("raised").await;
+    let deployments = rig.api::<Deployment>();
+    // The first write takes the number over.
+    rig.start_operator_with(|client| rival::before_write(2, 7, deployments, client));
+    let (_database, store) = with_queue(&rig, Server::Postgres).await;
+    store.enqueue(&vec![job(); 250]).await.unwrap();
+    rig.create::<QueueWorker>("mail", scaled(json!({"minReplicas": 0, "maxReplicas": 9, "scaleDownDelay": "1s"})))
+        .await;
+    has_replicas(&rig, "mail", 7).await;
+    // Fewer would do; but nobody was chosen, and so nobody goes.
+    rig.get::<QueueWorker>("mail", |w| says(w, "Autoscaling", ConditionStatus::True, "PodsNotReady")).await;
+    has_replicas(&rig, "mail", 7).await;
+    assert!(!rig.has_had_event("mail", "ScaledDown").await);
 }
 
 #[tokio::test]
