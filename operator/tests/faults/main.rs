@@ -68,9 +68,16 @@ fn without_chance(mut object: Value, namespace: &str) -> Value {
     let owners = object["metadata"]["ownerReferences"].as_array().into_iter().flatten();
     let owners: Vec<_> = owners.map(|owner| owner["name"].clone()).collect();
     let metadata = &object["metadata"];
+    // How many there were depends on whether an edit came before what is made of it was there.
+    let generation = metadata["generation"].clone();
+    let is_seen = |seen: &Value| if seen.is_null() { Value::Null } else { json!(*seen == generation) };
     object["metadata"] = json!({"name": metadata["name"], "labels": metadata["labels"], "owners": owners});
     for condition in object.pointer_mut("/status/conditions").and_then(Value::as_array_mut).into_iter().flatten() {
         condition["lastTransitionTime"] = Value::Null;
+        condition["observedGeneration"] = is_seen(&condition["observedGeneration"]);
+    }
+    if let Some(seen) = object.pointer_mut("/status/observedGeneration") {
+        *seen = is_seen(seen);
     }
     // A digest of this Secret, of which there is one in each namespace.
     for chance in ["/spec/template/metadata/annotations/gritstone.dev~1database-digest"] {
