@@ -199,15 +199,30 @@ impl Store {
 
     async fn connect_once(&self) -> Result<Session<'static>, Error> {
         let wire = match &self.inner.pool {
-            Pool::Postgres(_, options) => Wire::Postgres(Held::Owned(Box::new(options.connect().await?))),
+            Pool::Postgres(_, options) => {
+                let connection = options.connect().await.map_err(|error| self.unconnected(error))?;
+                Wire::Postgres(Held::Owned(Box::new(connection)))
+            }
             Pool::MySql(_, options) => {
-                let mut connection = options.connect().await?;
+                let mut connection = options.connect().await.map_err(|error| self.unconnected(error))?;
                 prepare_mysql(&mut connection).await?;
                 Wire::MySql(Held::Owned(Box::new(connection)))
             }
             Pool::Sqlite(_, options) => Wire::Sqlite(Held::Owned(Box::new(options.connect().await?))),
         };
         self.welcome(wire).await
+    }
+
+    /// Why there is no connection. The drivers don't say which file it was that they could not read.
+    fn unconnected(&self, error: sqlx::Error) -> Error {
+        use std::io::ErrorKind::{NotFound, PermissionDenied};
+        let file = match &error {
+            sqlx::Error::Io(error) if matches!(error.kind(), NotFound | PermissionDenied) => {
+                self.inner.url.unreadable_file()
+            }
+            _ => None,
+        };
+        file.map_or_else(|| error.into(), Error::Unavailable)
     }
 
     /// A session on the caller's own connection: what it does belongs to the caller's transaction.

@@ -98,6 +98,17 @@ impl DatabaseUrl {
         Some(other)
     }
 
+    /// The first of the files of certificates and keys which its parameters name that can't be opened now, in a sentence.
+    pub(crate) fn unreadable_file(&self) -> Option<String> {
+        let (DatabaseUrl::Postgres(url) | DatabaseUrl::MySql(url)) = self else { return None };
+        url.query_pairs().filter(|(name, _)| name.starts_with("ssl") && !name.ends_with("mode")).find_map(
+            |(name, file)| {
+                let why = std::fs::File::open(&*file).err()?;
+                Some(format!("the file {file}, which its URL names as {name}, can't be read: {why}"))
+            },
+        )
+    }
+
     /// `words`, which somebody else said about this database, without its password.
     pub fn hide_password(&self, words: &str) -> String {
         let (DatabaseUrl::Postgres(url) | DatabaseUrl::MySql(url)) = self else { return words.to_owned() };
@@ -262,6 +273,19 @@ mod tests {
         let DatabaseUrl::Postgres(moved) = url.at_host("db.shop.svc").unwrap() else { panic!() };
         assert_eq!((moved.host_str(), moved.query()), (Some("db.shop.svc"), Some("sslmode=require")));
         assert_eq!(DatabaseUrl::parse("postgres:///app").unwrap().host(), None);
+    }
+
+    #[test]
+    fn a_file_that_is_not_there_is_named() {
+        let url = DatabaseUrl::parse("postgres://db/app?sslmode=verify-full&sslrootcert=/nowhere/ca.crt").unwrap();
+        let said = url.unreadable_file().unwrap();
+        assert!(
+            said.starts_with("the file /nowhere/ca.crt, which its URL names as sslrootcert, can't be read: "),
+            "{said}"
+        );
+        let there = std::env::current_exe().unwrap();
+        let url = DatabaseUrl::parse(&format!("mysql://db/app?ssl-ca={}", there.display())).unwrap();
+        assert_eq!(url.unreadable_file(), None);
     }
 
     #[test]

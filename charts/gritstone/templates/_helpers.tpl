@@ -80,6 +80,18 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
   verbs: [create, patch]
 {{- end }}
 
+{{/* The files that URLs of databases name, by their folder: the sources of a projected volume for each. As JSON. */}}
+{{- define "gritstone.databaseFolders" -}}
+{{- $folders := dict }}
+{{- range .Values.operator.databaseFiles }}
+{{- $item := dict "key" (.key | default (base .path)) "path" (base .path) }}
+{{- $source := dict "name" (.configMap | default .secret) "optional" true "items" (list $item) }}
+{{- $source = dict (ternary "configMap" "secret" (hasKey . "configMap")) $source }}
+{{- $_ := set $folders (dir .path) (append (get $folders (dir .path) | default list) $source) }}
+{{- end }}
+{{- $folders | toJson }}
+{{- end }}
+
 {{/* A duration such as 10m in seconds. */}}
 {{- define "gritstone.seconds" -}}
 {{- $number := regexFind "^[0-9]+" . | int }}{{ $unit := regexFind "[a-z]+$" . }}

@@ -21,6 +21,11 @@ fn what_makes_no_sense_is_refused_with_the_place_and_the_reason() {
         (&["operator.logFormat=xml"], "/operator/logFormat"),
         (&["worker.image.digest=sha256:12"], "/worker/image/digest"),
         (&["namespaces={Shop}"], "/namespaces/0"),
+        (
+            &["operator.databaseFiles[0].path=/ca.crt", "operator.databaseFiles[0].secret=a"],
+            "/operator/databaseFiles/0/path",
+        ),
+        (&["operator.databaseFiles[0].path=/etc/db/ca.crt"], "/operator/databaseFiles/0"),
         (&["namespaces={*,shop}"], "\"*\" is every namespace, so name it alone"),
         (&["metrics.port=0"], "/metrics/port"),
         (&["metrics.rules.lateAfter=soon"], "/metrics/rules/lateAfter"),
