@@ -83,6 +83,24 @@ async fn a_queue_that_was_never_there_leaves_a_worker_live_and_ready() {
     worker.stop().await;
 }
 
+/// In a rollout those that can work on the tables as they are go on with it, until a newer process is ready.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_process_is_not_ready_before_its_tables_are_there() {
+    let site = Site::new(Engine::Sqlite, &Crew::default()).await;
+    let newest = "where version = (select max(version) from gritstone_migrations)";
+    // As if it were of the version before.
+    site.sql().await.run(&format!("update gritstone_migrations set version = version + 1000 {newest}")).await.unwrap();
+    let mut worker = site.run(&["work", "--file", &site.manifests(), "--health", "127.0.0.1:0"]);
+    let address = address(&worker).await;
+    until("the worker waits for the tables", async || worker.log().contains("waiting for it").then_some(())).await;
+    let waits = until_status(&address, "/readyz", 503).await;
+    assert!(waits.contains("are missing"), "{waits}");
+    until_status(&address, "/livez", 200).await;
+    site.sql().await.run(&format!("update gritstone_migrations set version = version - 1000 {newest}")).await.unwrap();
+    until_status(&address, "/readyz", 200).await;
+    worker.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_database_that_goes_away_is_counted_and_changes_no_probe() {
     let site = Site::new(Engine::Sqlite, &Crew::default()).await;

@@ -2,6 +2,7 @@
 
 use super::exit::Exit;
 use super::{Global, runtime};
+use crate::health::Health;
 use crate::process::Stop;
 use gritstone_store::{DatabaseUrl, Error, Session, Store, StoreOptions};
 use std::collections::BTreeSet;
@@ -107,16 +108,27 @@ impl Queue {
 
 /// Waits until the tables are there, for a process that doesn't make them. False when told to stop meanwhile.
 ///
+/// As long as a database that answers doesn't have them, the process is not ready: in a rollout to a newer version, those that can work on
+/// the tables as they are go on with it. A database that is away is no such reason.
+///
 /// # Errors
 /// When waiting doesn't help, above all for a schema that is too new.
-pub(super) async fn wait_until_usable(store: &Store, stop: &Stop) -> Result<bool, Exit> {
-    let mut patience = Patience::default();
+pub(super) async fn wait_until_usable(store: &Store, stop: &Stop, health: &Health) -> Result<bool, Exit> {
+    let (mut patience, mut are_missing) = (Patience::default(), false);
     loop {
         // Not through the pool: where a server is down it only says, after ten seconds, that no connection became free.
         let looked = async { store.connect().await?.check_schema().await };
         match looked.await {
-            Ok(()) => return Ok(true),
+            Ok(()) => {
+                health.goes_on();
+                return Ok(true);
+            }
             Err(error @ (Error::Unavailable(_) | Error::Conflict(_) | Error::Schema(_))) => {
+                are_missing |= matches!(error, Error::Schema(_));
+                match are_missing {
+                    true => health.waits(error.to_string()),
+                    false => health.goes_on(),
+                }
                 if !patience.wait(store, &error, stop).await {
                     return Ok(false);
                 }

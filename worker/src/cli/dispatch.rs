@@ -48,6 +48,7 @@ impl Dispatch {
         let health = Health::default();
         let _page = self.health.serve(&health)?;
         runtime::block_on(async {
+            health.waits("the tables have not been looked at yet");
             health.started();
             let store = database::open(global).await?;
             let stop = Stop::new();
@@ -55,8 +56,8 @@ impl Dispatch {
             follow_parent(&stop);
             // A supervisor has done so already.
             let usable = match spec.migrate && supervisor_id().is_none() {
-                true => migrate::bring_up(&store, &stop).await?,
-                false => database::wait_until_usable(&store, &stop).await?,
+                true => migrate::bring_up(&store, &stop, &health).await?,
+                false => database::wait_until_usable(&store, &stop, &health).await?,
             };
             let config = DispatcherConfig { health, ..DispatcherConfig::from(&spec) };
             let prepared = usable

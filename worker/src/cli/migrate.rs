@@ -3,6 +3,7 @@
 use super::database::Patience;
 use super::exit::Exit;
 use super::{Global, database, runtime};
+use crate::health::Health;
 use crate::process::Stop;
 use gritstone_store::{Action, Error, MigrateOptions, Step, Store};
 use serde_json::json;
@@ -72,13 +73,20 @@ fn word(action: Action, dry_run: bool) -> &'static str {
     }
 }
 
-/// Brings the schema up before a process starts, waiting for a database that is away. False when told to stop meanwhile.
-pub(super) async fn bring_up(store: &Store, stop: &Stop) -> Result<bool, Exit> {
+/// Brings the schema up before a process starts, waiting for a database that is away. False when told to stop meanwhile. While a database
+/// that answers is brought up the process is not ready: see [`wait_until_usable`](super::database::wait_until_usable).
+pub(super) async fn bring_up(store: &Store, stop: &Stop, health: &Health) -> Result<bool, Exit> {
     let mut patience = Patience::default();
     loop {
         match store.migrate(MigrateOptions::default()).await {
-            Ok(_) => return Ok(true),
+            Ok(_) => {
+                health.goes_on();
+                return Ok(true);
+            }
             Err(error @ (Error::Unavailable(_) | Error::Conflict(_))) => {
+                if error.is_unavailable() {
+                    health.goes_on();
+                }
                 if !patience.wait(store, &error, stop).await {
                     return Ok(false);
                 }

@@ -106,8 +106,8 @@ impl Start {
             let store = database::open(global).await?;
             title::count_jobs(&stop);
             let usable = match crew.dispatchers.iter().all(|(_, spec)| spec.migrate) {
-                true => migrate::bring_up(&store, &stop).await?,
-                false => database::wait_until_usable(&store, &stop).await?,
+                true => migrate::bring_up(&store, &stop, &health).await?,
+                false => database::wait_until_usable(&store, &stop, &health).await?,
             };
             if !usable {
                 return Ok(());

@@ -58,6 +58,7 @@ impl Work {
         let _page = self.health.serve(&health)?;
         runtime::block_on(async {
             let handler = health.watched(handler::build(&spec)?, health.expect_handler());
+            health.waits("the tables have not been looked at yet");
             health.started();
             // Whether the handler answers is not to depend on the database.
             let asked = Arc::clone(&handler);
@@ -67,7 +68,7 @@ impl Work {
             signals::listen(&stop)?;
             follow_parent(&stop);
             title::count_jobs(&stop);
-            if database::wait_until_usable(&store, &stop).await? {
+            if database::wait_until_usable(&store, &stop, &health).await? {
                 let config = WorkerConfig { name, health, ..WorkerConfig::from(&spec) };
                 let worker = Worker::new(store, config, handler).supervised_by(supervisor_id());
                 worker.run(&stop).await.map_err(|hook| Exit::Refused(hook.to_string()))?;

@@ -2,7 +2,8 @@
 //!
 //! A [`Health`] is handed to workers and dispatchers with their configuration. Their loops keep a [`Pulse`] each, handlers say once
 //! that they answer, and everything is counted in [`Metrics`]. A [`Page`] serves it, on a thread of its own: `/livez`, `/readyz`
-//! and `/metrics`. None of them asks the database.
+//! and `/metrics`. None of them asks the database; but a process that has found its tables missing is not ready until they are there, so that a rollout
+//! leaves the older processes alone, which can do without them.
 
 mod handler;
 pub mod metrics;
@@ -31,6 +32,8 @@ pub struct Health {
     pulses: Pulses,
     started: Arc<AtomicBool>,
     handlers: Arc<Mutex<Vec<Answered>>>,
+    /// What has to come first, in a sentence.
+    waits: Arc<Mutex<Option<String>>>,
     metrics: Metrics,
 }
 
@@ -68,6 +71,20 @@ impl Health {
         self.watch_runtime(TICK, STUCK_AFTER);
     }
 
+    /// The process is not ready until something has come, which `what` says in a sentence; until it [goes on](Self::goes_on).
+    pub fn waits(&self, what: impl Into<String>) {
+        *self.waited_for() = Some(what.into());
+    }
+
+    /// What it [waited](Self::waits) for has come, or is no reason to be unready.
+    pub fn goes_on(&self) {
+        *self.waited_for() = None;
+    }
+
+    fn waited_for(&self) -> MutexGuard<'_, Option<String>> {
+        self.waits.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Notices when the runtime carries nothing on any more: all its threads are blocked by something that doesn't wait as it should.
     fn watch_runtime(&self, tick: Duration, stuck_after: Duration) {
         let pulse = self.pulse("runtime", stuck_after);
@@ -99,6 +116,9 @@ impl Health {
     fn ready(&self) -> Result<(), String> {
         if !self.started.load(Ordering::Relaxed) {
             return Err("starting".to_owned());
+        }
+        if let Some(what) = self.waited_for().clone() {
+            return Err(what);
         }
         let waits = self.handlers().iter().filter(|answered| !answered.0.load(Ordering::Relaxed)).count();
         match waits {
@@ -172,6 +192,16 @@ mod tests {
         assert!(health.live().unwrap_err().contains("`runtime`"));
         blocked.store(false, Ordering::Relaxed);
         wait_until(&health, true);
+    }
+
+    #[tokio::test]
+    async fn it_is_not_ready_while_it_waits() {
+        let health = Health::default();
+        health.started();
+        health.waits("the tables are missing");
+        assert_eq!(health.ready(), Err("the tables are missing".to_owned()));
+        health.goes_on();
+        assert_eq!((health.ready(), health.live()), (Ok(()), Ok(())));
     }
 
     #[tokio::test]
