@@ -1,11 +1,14 @@
-//! A handler for the tests of a whole cluster: `ledger LISTEN`, with the ledger's database in `LEDGER_URL`.
+//! A handler for the tests of a whole cluster: `ledger LISTEN`, or `ledger job` for the one on standard input, with the ledger's database
+//! in `LEDGER_URL`.
 //!
 //! Writes when each run began and ended, and in which pod, so that afterwards every job can be accounted for: whether it ran to its
-//! end, and never twice at once. The first argument of a job is how many milliseconds it takes.
+//! end, and never twice at once. The first argument of a job is how many milliseconds it takes; the second, if there is one, how much memory
+//! its first run takes, to hold it until it is killed.
 
-use std::env;
 use std::net::SocketAddr;
+use std::os::unix::process::parent_id;
 use std::time::Duration;
+use std::{env, fs, io, process};
 
 use anyhow::{Context as _, bail};
 use axum::extract::State;
@@ -18,11 +21,15 @@ use tokio::signal::unix::{SignalKind, signal};
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    let [_, listen] = env::args().collect::<Vec<_>>().try_into().ok().context("usage: ledger LISTEN")?;
-    let listen: SocketAddr = listen.parse().context("LISTEN is an address and a port")?;
+    let [_, listen] = env::args().collect::<Vec<_>>().try_into().ok().context("usage: ledger LISTEN|job")?;
     let url = env::var("LEDGER_URL").context("LEDGER_URL names no database")?;
     let pod = env::var("POD").or_else(|_| env::var("HOSTNAME")).unwrap_or_default();
     let ledger = Ledger { pool: Pool::open(&url).await?, pod };
+    if listen == "job" {
+        let job = io::read_to_string(io::stdin()).context("reading a job")?;
+        return ledger.run(&serde_json::from_str(&job).context("reading a job")?).await;
+    }
+    let listen: SocketAddr = listen.parse().context("LISTEN is an address and a port")?;
     let routes = Router::new().route("/jobs", post(run)).route("/healthz", get(async || "fine")).with_state(ledger);
     let listener = tokio::net::TcpListener::bind(listen).await.with_context(|| format!("listening on {listen}"))?;
     let mut terminate = signal(SignalKind::terminate())?;
@@ -51,9 +58,34 @@ impl Ledger {
         let claim = job["claim"].as_i64().context("a job without a claim")?;
         let time = Duration::from_millis(job["arguments"][0].as_u64().unwrap_or_default());
         self.pool.begin(id, claim, &self.pod).await?;
+        let is_first = job["attempt"] == 1 && job["interruptions"] == 0;
+        if let Some(wanted) = job["arguments"].get(1).filter(|_| is_first) {
+            let _held = take(wanted)?;
+            return std::future::pending().await;
+        }
         tokio::time::sleep(time).await;
         self.pool.end(id, claim).await
     }
+}
+
+/// Memory, written to: so many megabytes, or by a text such as `60%` what brings this process to that share of its parent, the engine.
+fn take(wanted: &Value) -> anyhow::Result<Vec<u8>> {
+    let bytes = match wanted.as_str() {
+        Some(text) => {
+            let share: usize = text.trim_end_matches('%').parse().context("a share in percent")?;
+            (resident(parent_id())? * share / 100).saturating_sub(resident(process::id())?)
+        }
+        None => wanted.as_u64().context("a number of megabytes")? as usize * 1_000_000,
+    };
+    Ok(vec![1; bytes])
+}
+
+/// What a process has of the machine's memory, in bytes.
+fn resident(process: u32) -> anyhow::Result<usize> {
+    let file = format!("/proc/{process}/status");
+    let status = fs::read_to_string(&file).with_context(|| format!("reading {file}"))?;
+    let kilobytes = status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB"));
+    Ok(kilobytes.context("no VmRSS")?.parse::<usize>()? * 1024)
 }
 
 #[derive(Clone)]
