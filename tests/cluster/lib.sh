@@ -32,6 +32,11 @@ show_what_there_is() {
     kubectl --namespace "$namespace" describe gritstone | grep -A 100 '^Status:' || true
     kubectl --namespace "$namespace" get events --sort-by .lastTimestamp | tail -n 30 || true
     kubectl --namespace gritstone-system logs deployment/gritstone --tail 40 || true
+    if [ -n "${url:-}" ]; then
+        echo "--- jobs that failed, and processes"
+        sql "select job_id, substr(error, 1, 400) from solid_queue_failed_executions" || true
+        sql "select id, name, last_heartbeat_at from solid_queue_processes" || true
+    fi
     local pod
     for pod in $(kubectl --namespace "$namespace" get pods --output name | head -n 4); do
         echo "--- $pod"
