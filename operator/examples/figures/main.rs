@@ -1,15 +1,16 @@
-//! What the operator costs: memory, time and writes with so many QueueWorkers.
+//! What the operator costs: memory, time and calls to the API server with so many QueueWorkers.
 //!
-//! `cargo build -p gritstone-operator && cargo run -p gritstone-operator --example figures -- 0 1000 10000`
+//! As it is shipped: `scripts/build-images --only operator out && cargo run -p gritstone-operator --example figures -- --program
+//! target/dist/gritstone-operator 0 1000 10000`. Without `--program` it is the one that was built last beside this.
 //!
-//! A real API server without nodes: the Deployments get no pods. The program is the one that was built last, whichever profile that had;
-//! the API server, etcd and this share the machine with it.
+//! A real API server without nodes: the Deployments get no pods. The API server, etcd and this share the machine with it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use clap::Parser;
 use futures::{StreamExt, TryStreamExt, stream};
 use gritstone_crds::kinds::QueueWorker;
 use gritstone_tests::cluster::Cluster;
@@ -24,63 +25,88 @@ use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 use tokio::time::sleep;
 
-/// How long it is watched doing nothing.
-const REST: Duration = Duration::from_secs(60);
+/// How long it has nothing to do before it is watched doing nothing.
+const SETTLING: Duration = Duration::from_secs(60);
 /// How many are created at once.
 const AT_ONCE: usize = 16;
 
+/// What to measure.
+#[derive(Parser)]
+struct Arguments {
+    /// The operator's program; the one that was built last beside this unless given
+    #[arg(long)]
+    program: Option<PathBuf>,
+    /// QueueWorkers that scale by load, instead of such with a fixed number
+    #[arg(long)]
+    scaled: bool,
+    /// An operator that starts when all objects are there already, made by one before it
+    #[arg(long)]
+    restarted: bool,
+    /// For how many minutes calls are counted at rest. Every object is looked at once in ten
+    #[arg(long, default_value_t = 1)]
+    minutes: u32,
+    /// How many QueueWorkers
+    #[arg(required = true)]
+    counts: Vec<usize>,
+}
+
 #[tokio::main]
 async fn main() -> Result<()> {
-    let counts: Vec<usize> = std::env::args().skip(1).map(|count| count.parse()).collect::<Result<_, _>>()?;
-    println!("QueueWorkers   ready after   memory: peak, at rest   reconciliation: p50, p99   writes/min at rest");
-    for count in counts {
-        measure(count).await?;
+    let mut arguments = Arguments::parse();
+    arguments.program.get_or_insert_with(|| built("gritstone-operator", "gritstone-operator"));
+    println!(
+        "QueueWorkers   ready after   MiB: peak, at rest (heap)   reconciliation: p50, p99   a minute at rest: writes, reads"
+    );
+    for count in &arguments.counts {
+        measure(&arguments, *count).await?;
     }
     Ok(())
 }
 
-async fn measure(count: usize) -> Result<()> {
+async fn measure(arguments: &Arguments, count: usize) -> Result<()> {
     let cluster = Cluster::start().await.context("starting an API server")?;
     let crds = Path::new(env!("CARGO_MANIFEST_DIR")).join("../crds").display().to_string();
     cluster.kubectl(&["apply", "-f", &crds]).await?;
     cluster.kubectl(&["wait", "--for=condition=Established", "crd", "--all"]).await?;
     let config = Kubeconfig::read_from(cluster.kubeconfig())?;
     let client = Client::try_from(Config::from_custom_kubeconfig(config, &KubeConfigOptions::default()).await?)?;
-    fill(&client, count).await?;
+    fill(&client, count, arguments.scaled).await?;
 
-    let start = Instant::now();
-    let mut operator = Operator::start(&cluster).await?;
+    let program = arguments.program.as_deref().context("a program")?;
     let workers: Api<QueueWorker> = Api::namespaced(client, "shop");
-    let mut peak = 0;
-    loop {
-        peak = peak.max(operator.memory()?);
-        let text = operator.metrics().await?;
-        let done = sum(&text, "controller_runtime_reconcile_total{controller=\"queueworker\"");
-        if done >= count as f64 && have_status(&workers, count).await? {
-            break;
-        }
-        sleep(Duration::from_millis(500)).await;
+    if arguments.restarted {
+        let mut before = Operator::start(program, &cluster).await?;
+        before.has_made(&workers, count).await?;
+        before.child.kill().await?;
     }
+    let start = Instant::now();
+    let mut operator = Operator::start(program, &cluster).await?;
+    operator.has_made(&workers, count).await?;
     let ready = start.elapsed();
     let busy = operator.metrics().await?;
-    sleep(REST).await;
-    let (before, memory) = (writes(&operator.metrics().await?), operator.memory()?);
-    sleep(REST).await;
-    let written = writes(&operator.metrics().await?) - before;
+    sleep(SETTLING).await;
+    let before = operator.metrics().await?;
+    let (all, heap) = (operator.ask(processes::memory)?, operator.ask(processes::own_memory)?);
+    sleep(Duration::from_secs(60) * arguments.minutes).await;
+    let after = operator.metrics().await?;
+    let a_minute = |calls: fn(&str) -> f64| (calls(&after) - calls(&before)) / f64::from(arguments.minutes);
     println!(
-        "{count:>12}   {:>9.1} s   {:>9.1}, {:>7.1} MiB   {:>14} ms, {} ms   {written:>17}",
+        "{count:>12}   {:>9.1} s   {:>9.1}, {:>7.1} ({:>5.1})   {:>14} ms, {} ms   {:>24.1}, {:.1}",
         ready.as_secs_f64(),
-        mebibytes(peak),
-        mebibytes(memory),
+        mebibytes(operator.ask(processes::peak_memory)?),
+        mebibytes(all),
+        mebibytes(heap),
         quantile(&busy, 0.5),
         quantile(&busy, 0.99),
+        a_minute(writes),
+        a_minute(reads),
     );
     operator.child.kill().await?;
     Ok(())
 }
 
 /// Makes a namespace with so many QueueWorkers on one database, which isn't there.
-async fn fill(client: &Client, count: usize) -> Result<()> {
+async fn fill(client: &Client, count: usize, scaled: bool) -> Result<()> {
     let create = PostParams::default();
     let namespaces: Api<Namespace> = Api::all(client.clone());
     namespaces.create(&create, &serde_json::from_value(json!({"metadata": {"name": "shop"}}))?).await?;
@@ -88,12 +114,15 @@ async fn fill(client: &Client, count: usize) -> Result<()> {
     let secrets: Api<Secret> = Api::namespaced(client.clone(), "shop");
     secrets.create(&create, &serde_json::from_value(secret)?).await?;
     let workers: Api<QueueWorker> = Api::namespaced(client.clone(), "shop");
-    let spec = json!({
+    let mut spec = json!({
         "database": {"secretRef": {"name": "app-db"}},
         "queues": ["mail", "default"],
         "handler": {"http": {"url": "http://127.0.0.1:8080/jobs"}},
         "template": {"spec": {"containers": [{"name": "handler", "image": "shop:1"}]}},
     });
+    if scaled {
+        spec["autoscaling"] = json!({"minReplicas": 0, "maxReplicas": 10});
+    }
     let spec = serde_json::from_value(spec).context("a spec")?;
     stream::iter(0..count)
         .map(|number| {
@@ -125,8 +154,8 @@ struct Operator {
 }
 
 impl Operator {
-    async fn start(cluster: &Cluster) -> Result<Self> {
-        let mut child = Command::new(built("gritstone-operator", "gritstone-operator"))
+    async fn start(program: &Path, cluster: &Cluster) -> Result<Self> {
+        let mut child = Command::new(program)
             .args([
                 "--image",
                 "gritstone:1",
@@ -154,9 +183,21 @@ impl Operator {
         Ok(Self { child, address })
     }
 
-    fn memory(&self) -> Result<u64> {
+    /// Waits until every QueueWorker was looked at and says so.
+    async fn has_made(&self, workers: &Api<QueueWorker>, count: usize) -> Result<()> {
+        loop {
+            let done = sum(&self.metrics().await?, "controller_runtime_reconcile_total{controller=\"queueworker\"");
+            if done >= count as f64 && have_status(workers, count).await? {
+                return Ok(());
+            }
+            sleep(Duration::from_millis(500)).await;
+        }
+    }
+
+    /// What the kernel says of it.
+    fn ask(&self, of: fn(i32) -> Option<u64>) -> Result<u64> {
         let pid = self.child.id().context("the operator has ended")?;
-        processes::memory(pid.try_into()?).context("its memory")
+        of(pid.try_into()?).context("its memory")
     }
 
     async fn metrics(&self) -> Result<String> {
@@ -181,6 +222,11 @@ fn sum(text: &str, series: &str) -> f64 {
 fn writes(text: &str) -> f64 {
     let calls = values(text, "rest_client_requests_total");
     calls.filter(|(name, _)| name.contains("PATCH") || name.contains("POST")).map(|(_, value)| value).sum()
+}
+
+/// Calls that read: watches that begin anew, every five minutes each, and the one Secret, every ten seconds, are among them.
+fn reads(text: &str) -> f64 {
+    values(text, "rest_client_requests_total").filter(|(name, _)| name.contains("GET")).map(|(_, value)| value).sum()
 }
 
 /// The upper bound of the bucket that so many are within, in milliseconds.

@@ -45,10 +45,24 @@ pub fn descendants(pid: i32) -> Vec<i32> {
     family.split_off(1)
 }
 
-/// Resident memory in KiB.
+/// Resident memory in KiB, what of files is mapped included.
 pub fn memory(pid: i32) -> Option<u64> {
+    kibibytes(pid, "VmRSS:")
+}
+
+/// The part of [`memory`] that is no file's: heap and stacks.
+pub fn own_memory(pid: i32) -> Option<u64> {
+    kibibytes(pid, "RssAnon:")
+}
+
+/// The most that [`memory`] has been so far.
+pub fn peak_memory(pid: i32) -> Option<u64> {
+    kibibytes(pid, "VmHWM:")
+}
+
+fn kibibytes(pid: i32, field: &str) -> Option<u64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix(field))?;
     line.split_whitespace().next()?.parse().ok()
 }
 
