@@ -3,16 +3,16 @@
 use std::sync::Arc;
 
 use kube::Client;
-use kube::runtime::events::{Recorder, Reporter};
 
+use crate::Instruments;
 use crate::backoff::Backoff;
 use crate::cron_schedule::Schedules;
 use crate::database::{Databases, User};
 use crate::owned::Owned;
 use crate::pods::Pods;
+use crate::recorder::Events;
 use crate::scaler::Scalers;
 use crate::stale::Written;
-use crate::{FIELD_MANAGER, Instruments};
 
 /// What the operator is told when it starts.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,7 +29,7 @@ pub struct Settings {
 pub(crate) struct Context {
     pub(crate) client: Client,
     pub(crate) settings: Settings,
-    pub(crate) recorder: Recorder,
+    pub(crate) events: Events,
     pub(crate) backoff: Backoff,
     pub(crate) databases: Arc<Databases>,
     pub(crate) pods: Pods,
@@ -42,14 +42,13 @@ pub(crate) struct Context {
 
 impl Context {
     pub(crate) fn new(client: Client, settings: Settings, instruments: Instruments) -> Self {
-        let reporter = Reporter { controller: FIELD_MANAGER.to_owned(), instance: None };
-        let recorder = Recorder::new(client.clone(), reporter);
+        let events = Events::new(client.clone());
         let databases = Databases::new(client.clone(), settings.cluster_id.clone());
         let scalers = Scalers::new(&instruments.metrics);
         Self {
             client,
             settings,
-            recorder,
+            events,
             backoff: Backoff::default(),
             databases,
             pods: Pods::default(),

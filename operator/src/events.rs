@@ -2,13 +2,15 @@
 
 use gritstone_crds::kinds::{Condition, ConditionStatus};
 use k8s_openapi::api::core::v1::ObjectReference;
-use kube::runtime::events::{Event, EventType, Recorder};
+use kube::runtime::events::{Event, EventType};
+
+use crate::recorder::Events;
 
 /// Says of each condition that changed its status or its reason what it says now. An Event that can't be written is no reason to try
 /// everything again: the condition says the same.
-pub(crate) async fn publish(recorder: &Recorder, object: &ObjectReference, before: &[Condition], now: &[Condition]) {
+pub(crate) async fn publish(events: &Events, object: &ObjectReference, before: &[Condition], now: &[Condition]) {
     for event in transitions(before, now) {
-        if let Err(error) = recorder.publish(&event, object).await {
+        if let Err(error) = events.publish(&event, object).await {
             tracing::warn!(%error, reason = event.reason, "an Event could not be written");
         }
     }

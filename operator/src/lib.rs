@@ -8,7 +8,7 @@
 //! `engine` is the pods that workers and dispatchers have alike, `control` what looking after an object is made of whichever its kind.
 //! [`autoscale`] decides how many workers there should be, `scaler` asks it and makes it so; `pods` are the workers' pods. `death` gives on
 //! the jobs of workers whose container ended, `owned` knows the objects that ours are made of, `stale` which reads are older than our
-//! writes. `conditions` and `events` tell people, `backoff` waits after an error, [`run`] runs it all until it is told to stop.
+//! writes. `conditions` and `events`, which `recorder` publishes, tell people, `backoff` waits after an error, [`run`] runs it all until it is told to stop.
 //!
 //! Around that: [`leader`] lets one of several replicas work, [`health`] and [`metrics`] are what [`pages`] serves, [`logging`] the log,
 //! [`Arguments`] the command line.
@@ -36,6 +36,7 @@ mod owned;
 pub mod pages;
 mod pods;
 mod queue_worker;
+mod recorder;
 mod recurring_task;
 mod run;
 mod scaler;

@@ -17,6 +17,9 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
+/// The controllers wait most of their time. A thread for each of a node's many processors would be memory for nothing.
+const THREADS: usize = 2;
+
 fn main() -> ExitCode {
     match operate(Arguments::parse()) {
         Ok(()) => ExitCode::SUCCESS,
@@ -35,7 +38,8 @@ fn operate(arguments: Arguments) -> anyhow::Result<()> {
     let listener = TcpListener::bind(arguments.health).with_context(|| format!("listening on {}", arguments.health))?;
     listener.set_nonblocking(true).context("listening without waiting")?;
 
-    let runtime = tokio::runtime::Runtime::new().context("starting the controllers' runtime")?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(THREADS).enable_all().build();
+    let runtime = runtime.context("starting the controllers' runtime")?;
     let stop = CancellationToken::new();
     // Before anything is said: whoever reads it may tell us to stop.
     runtime.block_on(async { stop_on_signal(stop.clone()) }).context("listening to signals")?;

@@ -5,9 +5,9 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use futures::FutureExt;
-use futures::StreamExt;
 use futures::future::ready;
+use futures::stream::select;
+use futures::{FutureExt, Stream, StreamExt, TryStreamExt};
 use kube::ResourceExt;
 use kube::runtime::WatchStreamExt;
 use kube::runtime::controller::{Action, Config, Controller, Error as Watching};
@@ -20,7 +20,7 @@ use tracing::Instrument;
 use super::{Error, Ours, api};
 use crate::context::Context;
 use crate::database::User;
-use crate::metrics::Outcome;
+use crate::metrics::{Outcome, Queue};
 
 /// How many objects of a kind are worked on at once.
 const CONCURRENCY: u16 = 8;
@@ -28,57 +28,85 @@ const CONCURRENCY: u16 = 8;
 const AT_MOST: Duration = Duration::from_secs(2 * 60);
 /// How often everything is looked at though nobody said that it changed.
 pub(crate) const LOOK: Duration = Duration::from_secs(10 * 60);
+/// Where `kubectl apply` keeps what it was given.
+const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
-/// A controller that watches all objects of its kind. What Kubernetes keeps about whose their fields are, half of their size, is left out.
-pub(crate) fn controller<K: Ours>(context: &Context) -> Controller<K> {
-    let (reader, writer) = reflector::store();
-    let objects = watcher(api::<K>(context), watcher::Config::default())
-        .default_backoff()
-        .modify(|object| object.meta_mut().managed_fields = None)
-        .reflect(writer)
-        // Deleted ones too: they are missed when it is their turn.
-        .touched_objects();
-    Controller::for_stream(objects, reader)
+/// When to look at an object again though nobody said that it changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Again {
+    After(Duration),
+    Never,
 }
 
-/// Looks after every object that `controller` watches, and the objects that it owns, until `stop` is cancelled; what is under way then is finished.
+impl From<Again> for Action {
+    fn from(again: Again) -> Self {
+        match again {
+            Again::After(wait) => Self::requeue(wait),
+            Again::Never => Self::await_change(),
+        }
+    }
+}
+
+/// Looks after every object of a kind, those included that `triggers` names and whose own objects change, until `stop` is cancelled;
+/// what is under way then is finished.
 pub(crate) async fn drive<K, F>(
-    controller: Controller<K>,
+    triggers: impl Stream<Item = ObjectRef<K>> + Send + 'static,
     reconcile: fn(Arc<K>, Arc<Context>) -> F,
     context: Arc<Context>,
     stop: CancellationToken,
 ) where
     K: Ours,
-    F: Future<Output = Result<Action, Error>> + Send + 'static,
+    F: Future<Output = Result<Again, Error>> + Send + 'static,
 {
     let name: Arc<str> = K::kind(&()).to_lowercase().into();
     let running = context.instruments.health.begin(context.scoped(&name));
     context.instruments.metrics.reconciling.begin(&name, CONCURRENCY);
-    let store = controller.store();
+    let queue = context.instruments.metrics.queues.of(&name);
     if stop.run_until_cancelled(context.owned.synced()).await.is_none() {
         return;
     }
     let touched = context.owned.touched(&K::kind(&()));
     let touched = touched.map(|owner| ObjectRef::new(&owner.name).within(&owner.namespace));
+    let controller = controller::<K>(&context, queue.clone());
+    let store = controller.store();
+    let (taking, failing, gone) = (queue.clone(), queue.clone(), queue.clone());
     let work = controller
-        .reconcile_on(touched)
+        .reconcile_on(select(triggers, touched).inspect(move |object: &ObjectRef<K>| {
+            queue.add(object.namespace.as_deref().unwrap_or_default(), &object.name);
+        }))
         .with_config(Config::default().concurrency(CONCURRENCY))
         .graceful_shutdown_on(stop.cancelled_owned())
         .run(
-            move |object, context| observed(name.clone(), object.clone(), context.clone(), reconcile(object, context)),
-            after_error,
+            // Not within the future: kube takes it out of its queue before it makes one.
+            move |object: Arc<K>, context: Arc<Context>| {
+                let place = (object.namespace().unwrap_or_default(), object.name_any());
+                let (queue, working) = (taking.clone(), taking.take(&place.0, &place.1));
+                let work = observed(name.clone(), object.clone(), context.clone(), reconcile(object, context));
+                async move {
+                    let again = work.await;
+                    drop(working);
+                    if let Ok(Again::After(wait)) = again {
+                        queue.add_after(&place.0, &place.1, wait);
+                    }
+                    again.map(Action::from)
+                }
+            },
+            move |object: Arc<K>, _: &Error, context: Arc<Context>| {
+                let wait = context.backoff.failed(&object.place());
+                failing.add_after(&object.namespace().unwrap_or_default(), &object.name_any(), wait);
+                Action::requeue(wait)
+            },
             context.clone(),
         )
         .for_each(|result| {
             match result {
                 // Said already.
                 Ok(_) | Err(Watching::ReconcilerFailed(..)) => {}
-                Err(Watching::ObjectNotFound(gone)) => {
-                    context.forget(&User::new(
-                        &K::kind(&()),
-                        gone.namespace.as_deref().unwrap_or_default(),
-                        &gone.name,
-                    ));
+                Err(Watching::ObjectNotFound(missing)) => {
+                    let namespace = missing.namespace.as_deref().unwrap_or_default();
+                    // Nothing to do any more.
+                    drop(gone.take(namespace, &missing.name));
+                    context.forget(&User::new(&K::kind(&()), namespace, &missing.name));
                 }
                 Err(error) => tracing::warn!(%error, "watching {}s failed: it goes on", K::kind(&())),
             }
@@ -92,8 +120,21 @@ pub(crate) async fn drive<K, F>(
     futures::join!(work, filled);
 }
 
-fn after_error<K: Ours>(object: Arc<K>, _: &Error, context: Arc<Context>) -> Action {
-    Action::requeue(context.backoff.failed(&object.place()))
+/// A controller that watches all objects of its kind. Of what Kubernetes keeps with them, more than they are themselves, nothing is left:
+/// whose their fields are, and how kubectl applied them last.
+fn controller<K: Ours>(context: &Context, queue: Arc<Queue>) -> Controller<K> {
+    let (reader, writer) = reflector::store();
+    let objects = watcher(api::<K>(context), watcher::Config::default())
+        .default_backoff()
+        .modify(|object| {
+            object.meta_mut().managed_fields = None;
+            object.annotations_mut().remove(LAST_APPLIED);
+        })
+        .reflect(writer)
+        // Deleted ones too: they are missed when it is their turn.
+        .touched_objects()
+        .inspect_ok(move |object| queue.add(&object.namespace().unwrap_or_default(), &object.name_any()));
+    Controller::for_stream(objects, reader)
 }
 
 /// One reconciliation, with what is to be known of it.
@@ -101,10 +142,10 @@ async fn observed<K: Ours>(
     name: Arc<str>,
     object: Arc<K>,
     context: Arc<Context>,
-    work: impl Future<Output = Result<Action, Error>> + Send,
-) -> Result<Action, Error> {
+    work: impl Future<Output = Result<Again, Error>> + Send,
+) -> Result<Again, Error> {
     if context.written.is_stale(&object.place(), object.meta().resource_version.as_deref()) {
-        return Ok(Action::await_change());
+        return Ok(Again::Never);
     }
     let place = format!("{}/{}", object.namespace().unwrap_or_default(), object.name_any());
     let trace_id = format!("{:032x}", rand::rng().random::<u128>());
@@ -120,8 +161,8 @@ async fn observed<K: Ours>(
             Err(_) => Err(Error::TooLong { object: object.place(), seconds: AT_MOST.as_secs() }),
         };
         let outcome = match &result {
-            Ok(action) if *action == Action::await_change() => Outcome::Success,
-            Ok(_) => Outcome::RequeueAfter,
+            Ok(Again::Never) => Outcome::Success,
+            Ok(Again::After(_)) => Outcome::RequeueAfter,
             Err(Error::Panicked { .. }) => Outcome::Panic,
             Err(_) => Outcome::Error,
         };

@@ -16,7 +16,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::context::Context;
-pub(crate) use drive::{LOOK, controller, drive};
+pub(crate) use drive::{Again, LOOK, drive};
 pub(crate) use write::{Made, make, report, write_status};
 
 /// Why an object could not be looked after this time. It is tried again.

@@ -2,17 +2,18 @@
 
 use kube::ResourceExt;
 use kube::api::{Api, Patch, PatchParams};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{Error, Ours, Reported};
 use crate::apply::{Wanted, apply};
 use crate::context::Context;
+use crate::owned::Part;
 use crate::{FIELD_MANAGER, events};
 
 /// How applying went.
 pub(crate) enum Made {
-    /// The objects are as they should be: this is how they are, in the same order.
-    Applied(Vec<Value>),
+    /// The objects are as they should be: this is what is asked of them, in the same order.
+    Applied(Vec<Part>),
     /// The API server takes no object like this, in its words. Trying the same again is no use until something changes.
     Refused(String),
 }
@@ -23,12 +24,12 @@ pub(crate) async fn make<K: Ours>(object: &K, wanted: &[&Wanted], context: &Cont
     let mut applied = Vec::with_capacity(wanted.len());
     for wanted in wanted {
         match apply(context, &namespace, wanted).await {
-            Ok(object) => applied.push(object),
+            Ok(part) => applied.push(part),
             Err(kube::Error::Api(status)) if matches!(status.code, 400 | 403 | 422) => {
                 return Ok(Made::Refused(format!("the API server refused: {}", status.message)));
             }
             Err(source) => {
-                return Err(Error::Apply { object: object.place(), kind: wanted.kind.kind.clone(), source });
+                return Err(Error::Apply { object: object.place(), kind: wanted.kind.as_str().to_owned(), source });
             }
         }
     }
@@ -46,7 +47,7 @@ pub(crate) async fn report<K: Ours>(object: &K, status: &K::Status, context: &Co
     };
     context.written.note(&object.place(), written.meta().resource_version.as_deref());
     let before = object.status().map(Reported::conditions).unwrap_or_default();
-    events::publish(&context.recorder, &object.object_ref(&()), before, status.conditions()).await;
+    events::publish(&context.events, &object.object_ref(&()), before, status.conditions()).await;
     Ok(())
 }
 

@@ -153,7 +153,7 @@ impl Mourning {
             action: "Prune".to_owned(),
             secondary: None,
         };
-        if let Err(error) = self.context.recorder.publish(&event, &self.ended.reference).await {
+        if let Err(error) = self.context.events.publish(&event, &self.ended.reference).await {
             tracing::warn!(%error, reason = event.reason, "an Event could not be written");
         }
     }

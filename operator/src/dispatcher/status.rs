@@ -2,7 +2,6 @@
 
 use gritstone_crds::kinds::{Condition, DispatcherStatus};
 use jiff::Timestamp;
-use serde_json::Value;
 
 use crate::conditions::Saying;
 use crate::database::{self, DatabaseFault, Standing};
@@ -19,8 +18,8 @@ pub(super) enum Outcome {
     Applied {
         /// How the database stands; none when the manifest names none.
         database: Option<Standing>,
-        /// The Deployment as it is.
-        deployment: Value,
+        /// How far its pods have come.
+        rollout: Rollout,
     },
 }
 
@@ -32,10 +31,7 @@ pub(super) fn status(
     now: Timestamp,
 ) -> DispatcherStatus {
     let (replicas, ready_replicas) = match outcome {
-        Outcome::Applied { deployment, .. } => {
-            let rollout = Rollout::of(deployment);
-            (rollout.replicas, rollout.ready)
-        }
+        Outcome::Applied { rollout, .. } => (rollout.replicas, rollout.ready),
         Outcome::Invalid(_) | Outcome::Refused(_) => (before.replicas, before.ready_replicas),
     };
     let reachable = match outcome {
@@ -51,10 +47,10 @@ pub(super) fn status(
 
 fn ready(outcome: &Outcome) -> Saying {
     let not = |reason, message: String| Saying::new("Ready", false, reason, message);
-    let (database, deployment) = match outcome {
+    let (database, rollout) = match outcome {
         Outcome::Invalid(problems) => return not("InvalidSpec", problems.clone()),
         Outcome::Refused(said) => return not("Refused", said.clone()),
-        Outcome::Applied { database, deployment } => (database, deployment),
+        Outcome::Applied { database, rollout } => (database, rollout),
     };
     // Without it no pod starts. Whether the database answers is another matter, and another condition.
     if let Some(Err(fault @ (DatabaseFault::NoSecret { .. } | DatabaseFault::NoKey { .. }))) =
@@ -62,5 +58,5 @@ fn ready(outcome: &Outcome) -> Saying {
     {
         return not("DatabaseSecretMissing", fault.to_string());
     }
-    Rollout::of(deployment).ready("dispatchers", "DispatchersReady")
+    rollout.ready("dispatchers", "DispatchersReady")
 }

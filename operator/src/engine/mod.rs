@@ -2,10 +2,12 @@
 //!
 //! A kind says by an [`Engine`] what is particular about it. [`build`] makes of that the Deployment and the disruption budget, with
 //! the template of `pod`: three layers, put over each other by `merge`, in which `environment` is what the program is told, `handler` the
-//! user's own container, `probes` how the pod is watched, and which `security` restricts. `rollout` reads off the Deployment how far its pods have come.
+//! user's own container, `probes` how the pod is watched, and which `security` restricts. `live` reads off a Deployment what others depend on,
+//! `rollout` how far its pods have come.
 
 mod environment;
 mod handler;
+mod live;
 mod merge;
 mod objects;
 mod pod;
@@ -18,9 +20,11 @@ use gritstone_crds::{API_VERSION, Duration};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use serde_json::{Map, Value, json};
 
+use crate::owned::{self, Key};
+
 pub(crate) use handler::PLACE;
+pub(crate) use live::Live;
 pub(crate) use objects::{Built, build};
-pub(crate) use pod::database_digest;
 pub(crate) use rollout::Rollout;
 
 /// The engine's container.
@@ -98,6 +102,12 @@ impl Role {
     /// The name of the objects that those of the object called `name` are made of.
     pub(crate) fn object(self, name: &str) -> String {
         format!("{name}-{}", self.as_str())
+    }
+
+    /// The Deployment that `object` is made of.
+    pub(crate) fn deployment(self, object: &impl kube::ResourceExt) -> Key {
+        let namespace = object.namespace().unwrap_or_default();
+        Key { kind: owned::Kind::Deployment, namespace, name: self.object(&object.name_any()) }
     }
 
     /// Which pods are those of the object called `name`, as a selector in text.

@@ -1,10 +1,10 @@
 //! The objects that the engine's pods come from.
 
-use kube::core::GroupVersionKind;
 use serde_json::{Value, json};
 
 use super::{Engine, pod};
 use crate::apply::Wanted;
+use crate::owned::Kind;
 use crate::{FIELD_MANAGER, Settings};
 
 /// All of them.
@@ -31,16 +31,18 @@ pub(crate) fn build(engine: &Engine<'_>, settings: &Settings) -> Built {
         "ownerReferences": engine.owner.as_ref().map(|owner| vec![owner]),
     });
     Built {
-        deployment: wanted("apps", "v1", "Deployment", &metadata, deployment(engine, settings, &labels)),
-        budget: wanted("policy", "v1", "PodDisruptionBudget", &metadata, budget(&engine.selector())),
+        deployment: wanted(Kind::Deployment, &metadata, deployment(engine, settings, &labels)),
+        budget: wanted(Kind::PodDisruptionBudget, &metadata, budget(&engine.selector())),
     }
 }
 
-fn wanted(group: &str, version: &str, kind: &str, metadata: &Value, spec: Value) -> Wanted {
+fn wanted(kind: Kind, metadata: &Value, spec: Value) -> Wanted {
     Wanted {
-        kind: GroupVersionKind::gvk(group, version, kind),
+        kind,
         name: metadata["name"].as_str().unwrap_or_default().to_owned(),
-        object: json!({"apiVersion": format!("{group}/{version}"), "kind": kind, "metadata": metadata, "spec": spec}),
+        object: json!({
+            "apiVersion": kind.api_version(), "kind": kind.as_str(), "metadata": metadata, "spec": spec,
+        }),
     }
 }
 

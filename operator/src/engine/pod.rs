@@ -4,7 +4,6 @@
 //! engine can't do without. The container `gritstone` is the engine.
 
 use gritstone_crds::Duration;
-use k8s_openapi::api::apps::v1::Deployment;
 use serde_json::{Value, json};
 
 use super::environment::environment;
@@ -93,9 +92,9 @@ fn required(engine: &Engine<'_>, settings: &Settings) -> Value {
 }
 
 /// What stands for the database's URL in the pods of a Deployment as it is.
-pub(crate) fn database_digest(deployment: &Deployment) -> Option<String> {
-    let metadata = deployment.spec.as_ref()?.template.metadata.as_ref()?;
-    metadata.annotations.as_ref()?.get(DATABASE).cloned()
+pub(super) fn database_digest(deployment: &Value) -> Option<String> {
+    let annotations = &deployment["spec"]["template"]["metadata"]["annotations"];
+    annotations[DATABASE].as_str().map(str::to_owned)
 }
 
 /// The seconds until a stopping pod is killed.

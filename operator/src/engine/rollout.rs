@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::conditions::Saying;
 
 /// What a Deployment's status says, as far as we ask.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Rollout {
     /// How many pods there are to be.
     pub(crate) wanted: i32,
@@ -18,13 +18,13 @@ pub(crate) struct Rollout {
 }
 
 impl Rollout {
-    /// Of a Deployment as the API server has it.
-    pub(crate) fn of(deployment: &Value) -> Self {
+    /// Of a Deployment of this generation, as the API server has it.
+    pub(crate) fn of(generation: Option<i64>, deployment: &Value) -> Self {
         let count = |field: &Value| field.as_i64().and_then(|count| count.try_into().ok()).unwrap_or_default();
         let status = &deployment["status"];
         let (wanted, replicas) = (count(&deployment["spec"]["replicas"]), count(&status["replicas"]));
         let (ready, updated) = (count(&status["readyReplicas"]), count(&status["updatedReplicas"]));
-        let seen = status["observedGeneration"].as_i64() >= deployment["metadata"]["generation"].as_i64();
+        let seen = status["observedGeneration"].as_i64() >= generation;
         Self { wanted, replicas, ready, is_done: seen && ready >= wanted && updated >= wanted && replicas <= wanted }
     }
 
@@ -49,8 +49,8 @@ mod tests {
     #[test]
     fn ready_is_when_as_many_as_asked_for_are() {
         let said = |status: Value| {
-            let deployment = json!({"metadata": {"generation": 4}, "spec": {"replicas": 2}, "status": status});
-            Rollout::of(&deployment).ready("workers", "WorkersReady")
+            let deployment = json!({"spec": {"replicas": 2}, "status": status});
+            Rollout::of(Some(4), &deployment).ready("workers", "WorkersReady")
         };
         let counts =
             |ready| json!({"observedGeneration": 4, "replicas": 2, "updatedReplicas": 2, "readyReplicas": ready});

@@ -1,13 +1,16 @@
 //! What the operator counts, under the names that controllers of Kubernetes share, so that dashboards made for those work.
 //!
-//! `reconciling` has the controllers' work, `requests` the calls to the API server, `leading` whether this one works. Others add
+//! `reconciling` has the controllers' work, `queues` what waits for it, `requests` the calls to the API server, `leading` whether this one works. Others add
 //! theirs by [`Metrics::register`]. No label names an object: there may be ten thousand.
 
 mod leading;
+mod queues;
 mod reconciling;
 mod requests;
 
 pub use leading::Leading;
+pub(crate) use queues::Queue;
+pub use queues::Queues;
 pub(crate) use reconciling::Outcome;
 pub use reconciling::Reconciling;
 pub use requests::{Requests, RequestsLayer};
@@ -25,6 +28,8 @@ pub struct Metrics {
     registry: Arc<Mutex<Registry>>,
     /// The controllers' work.
     pub reconciling: Reconciling,
+    /// What waits to be reconciled.
+    pub queues: Queues,
     /// The calls to the API server.
     pub requests: Requests,
     /// Whether this operator works or stands by.
@@ -38,7 +43,8 @@ impl Default for Metrics {
         let mut registry = Registry::default();
         let (reconciling, requests) = (Reconciling::new(&mut registry), Requests::new(&mut registry));
         let (leading, pruned) = (Leading::new(&mut registry), Pruned::new(&mut registry));
-        Self { registry: Arc::new(Mutex::new(registry)), reconciling, requests, leading, pruned }
+        let queues = Queues::new(&mut registry);
+        Self { registry: Arc::new(Mutex::new(registry)), reconciling, queues, requests, leading, pruned }
     }
 }
 
@@ -50,6 +56,7 @@ impl Metrics {
 
     /// All of them as text, as Prometheus reads it (OpenMetrics 1.0).
     pub fn text(&self) -> String {
+        self.queues.measure();
         let mut text = String::new();
         let registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
         match encode(&mut text, &registry) {

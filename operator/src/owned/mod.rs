@@ -6,34 +6,32 @@
 //!
 //! What we wrote is in the cache at once, and older words of a watch don't undo it.
 
+mod kind;
+mod live;
 mod seen;
 mod watch;
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use futures::channel::mpsc;
 use kube::core::DynamicObject;
-use serde_json::Value;
 use tokio::sync::watch as signal;
 
-pub(crate) use seen::Seen;
+pub(crate) use kind::Kind;
+pub(crate) use live::live;
+use seen::Seen;
+pub(crate) use seen::{Part, Schedule};
 pub(crate) use watch::watch;
 
-/// The kinds that are watched, with their group and version.
-const KINDS: [(&str, &str, &str); 3] = [
-    ("apps", "v1", "Deployment"),
-    ("policy", "v1", "PodDisruptionBudget"),
-    (gritstone_crds::GROUP, gritstone_crds::VERSION, "CronSchedule"),
-];
 /// How many changes may be on their way to a controller.
 const TOUCHED: usize = 1_024;
 
 /// An object among all that are watched.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Key {
-    pub(crate) kind: String,
+    pub(crate) kind: Kind,
     pub(crate) namespace: String,
     pub(crate) name: String,
 }
@@ -53,10 +51,18 @@ struct Wrote {
     fields: u64,
 }
 
+/// What is known of an object.
+#[derive(Debug)]
+struct Known {
+    seen: Seen,
+    wrote: Option<Wrote>,
+    /// Something was written to it since, and what came of that isn't known.
+    is_doubted: bool,
+}
+
 #[derive(Debug, Default)]
 struct State {
-    seen: HashMap<Key, Arc<Seen>>,
-    wrote: HashMap<Key, Wrote>,
+    known: HashMap<Key, Known>,
     controllers: HashMap<String, mpsc::Sender<Owner>>,
 }
 
@@ -82,33 +88,50 @@ impl Owned {
     /// Returns once everything that there is has been seen.
     pub(crate) async fn synced(&self) {
         // Only fails where the sender is gone, which we hold.
-        let _ = self.synced.subscribe().wait_for(|kinds| *kinds >= KINDS.len()).await;
+        let _ = self.synced.subscribe().wait_for(|kinds| *kinds >= Kind::ALL.len()).await;
     }
 
     /// The object as it is, if it is as we wrote it last and that had this digest.
     ///
     /// The API server keeps track of whose each field is: a field of ours that somebody else changes or takes away is no longer
     /// among ours. So nothing has to be compared that the server writes in its own way.
-    pub(crate) fn look(&self, key: &Key, digest: u64) -> Option<Value> {
+    pub(crate) fn look(&self, key: &Key, digest: u64) -> Option<Part> {
         let state = self.state();
-        let seen = state.seen.get(key)?;
-        let same = state.wrote.get(key) == Some(&Wrote { digest, fields: seen.fields });
-        same.then(|| seen.object.clone())
+        let known = state.known.get(key).filter(|known| !known.is_doubted)?;
+        let same = known.wrote == Some(Wrote { digest, fields: known.seen.fields });
+        same.then(|| known.seen.part.clone())
     }
 
     /// The object as it is, whoever wrote it.
-    pub(crate) fn find(&self, key: &Key) -> Option<Value> {
-        self.state().seen.get(key).map(|seen| seen.object.clone())
+    pub(crate) fn find(&self, key: &Key) -> Option<Part> {
+        let state = self.state();
+        let known = state.known.get(key).filter(|known| !known.is_doubted)?;
+        Some(known.seen.part.clone())
     }
 
-    /// We wrote it, and this is how it is now: returns what is kept of that.
-    pub(crate) fn wrote(&self, key: Key, digest: u64, object: &DynamicObject) -> Value {
-        let seen = Seen::of(&key.kind, object);
-        let kept = seen.object.clone();
+    /// We applied it, with this digest, and this is how it is now: returns what is kept of that.
+    pub(crate) fn wrote(&self, key: Key, digest: u64, object: &DynamicObject) -> Part {
+        let seen = Seen::of(key.kind, object);
+        let (part, wrote) = (seen.part.clone(), Wrote { digest, fields: seen.fields });
         let mut state = self.state();
-        state.wrote.insert(key.clone(), Wrote { digest, fields: seen.fields });
-        state.put(key, seen);
-        kept
+        state.put(key.clone(), seen);
+        if let Some(known) = state.known.get_mut(&key) {
+            (known.wrote, known.is_doubted) = (Some(wrote), false);
+        }
+        part
+    }
+
+    /// We wrote a part of it, and this is how it is now.
+    pub(crate) fn changed(&self, key: Key, object: &DynamicObject) {
+        let seen = Seen::of(key.kind, object);
+        self.state().put(key, seen);
+    }
+
+    /// We wrote to it, and what came of that isn't known: nothing is, until it is applied again or something newer is seen.
+    pub(crate) fn doubt(&self, key: &Key) {
+        if let Some(known) = self.state().known.get_mut(key) {
+            known.is_doubted = true;
+        }
     }
 
     /// The owners of `kind` whose objects change from now on.
@@ -122,38 +145,37 @@ impl Owned {
 impl State {
     /// Keeps it, unless something newer is known. Whether it was news.
     fn put(&mut self, key: Key, seen: Seen) -> bool {
-        let kind = key.kind.clone();
-        match self.seen.entry(key) {
-            Entry::Occupied(known) if known.get().version >= seen.version => false,
+        match self.known.entry(key) {
+            Entry::Occupied(known) if known.get().seen.version >= seen.version => false,
             Entry::Occupied(mut known) => {
-                let is_news = seen.is_news(&kind, known.get());
-                known.insert(Arc::new(seen));
+                let is_news = seen.is_news(&known.get().seen);
+                let known = known.get_mut();
+                (known.seen, known.is_doubted) = (seen, false);
                 is_news
             }
             Entry::Vacant(place) => {
-                place.insert(Arc::new(seen));
+                place.insert(Known { seen, wrote: None, is_doubted: false });
                 true
             }
         }
     }
 
     /// It is gone. None if something newer is known.
-    fn remove(&mut self, key: &Key, version: u64) -> Option<Arc<Seen>> {
-        if self.seen.get(key).is_some_and(|known| known.version > version) {
+    fn remove(&mut self, key: &Key, version: u64) -> Option<Seen> {
+        if self.known.get(key).is_some_and(|known| known.seen.version > version) {
             return None;
         }
-        self.wrote.remove(key);
-        self.seen.remove(key)
+        self.known.remove(key).map(|known| known.seen)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     fn key() -> Key {
-        Key { kind: "Deployment".to_owned(), namespace: "shop".to_owned(), name: "mail-worker".to_owned() }
+        Key { kind: Kind::Deployment, namespace: "shop".to_owned(), name: "mail-worker".to_owned() }
     }
 
     fn object(version: u64, fields: &Value) -> DynamicObject {
@@ -167,12 +189,13 @@ mod tests {
         let (owned, ours) = (Owned::default(), json!({"f:spec": {"f:replicas": {}}}));
         assert!(owned.look(&key(), 1).is_none());
         owned.wrote(key(), 1, &object(10, &ours));
-        assert_eq!(owned.look(&key(), 1).expect("the same")["spec"]["replicas"], 10);
+        let Some(Part::Deployment(live)) = owned.look(&key(), 1) else { panic!("the same") };
+        assert_eq!(live.rollout.wanted, 10);
         assert!(owned.look(&key(), 2).is_none(), "something else is wanted");
 
-        owned.state().put(key(), Seen::of("Deployment", &object(11, &ours)));
+        owned.state().put(key(), Seen::of(Kind::Deployment, &object(11, &ours)));
         assert!(owned.look(&key(), 1).is_some(), "others may change what is theirs");
-        owned.state().put(key(), Seen::of("Deployment", &object(12, &json!({}))));
+        owned.state().put(key(), Seen::of(Kind::Deployment, &object(12, &json!({}))));
         assert!(owned.look(&key(), 1).is_none(), "somebody took a field");
     }
 
@@ -180,10 +203,25 @@ mod tests {
     fn old_words_do_not_undo_what_we_wrote() {
         let (owned, ours) = (Owned::default(), json!({"f:spec": {}}));
         owned.wrote(key(), 1, &object(10, &ours));
-        assert!(!owned.state().put(key(), Seen::of("Deployment", &object(9, &json!({})))));
+        assert!(!owned.state().put(key(), Seen::of(Kind::Deployment, &object(9, &json!({})))));
         assert!(owned.state().remove(&key(), 9).is_none());
         assert!(owned.look(&key(), 1).is_some());
         assert!(owned.state().remove(&key(), 11).is_some());
         assert!(owned.look(&key(), 1).is_none());
+    }
+
+    #[test]
+    fn what_we_changed_a_part_of_is_known_at_once_and_what_may_have_come_of_it_is_not() {
+        let (owned, ours) = (Owned::default(), json!({"f:spec": {}}));
+        owned.wrote(key(), 1, &object(10, &ours));
+        owned.changed(key(), &object(12, &ours));
+        assert!(!owned.state().put(key(), Seen::of(Kind::Deployment, &object(11, &ours))), "from before");
+        let Some(Part::Deployment(live)) = owned.look(&key(), 1) else { panic!("what we applied is as it was") };
+        assert_eq!(live.rollout.wanted, 12);
+        owned.doubt(&key());
+        owned.state().put(key(), Seen::of(Kind::Deployment, &object(12, &ours)));
+        assert!(owned.find(&key()).is_none() && owned.look(&key(), 1).is_none(), "the watch is no further");
+        owned.state().put(key(), Seen::of(Kind::Deployment, &object(13, &ours)));
+        assert!(owned.look(&key(), 1).is_some());
     }
 }

@@ -2,69 +2,102 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
+use gritstone_crds::kinds::{CronScheduleStatus, SecretKeyRef};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
 use kube::ResourceExt;
 use kube::core::DynamicObject;
-use serde_json::{Map, Value, json};
+use serde::Deserialize;
+use serde_json::Value;
 
-use super::Owner;
+use super::{Kind, Owner};
 use crate::FIELD_MANAGER;
+use crate::engine::Live;
 use crate::stale::number;
-
-/// The kind whose status we write.
-const SCHEDULE: &str = "CronSchedule";
-/// The numbers of a Deployment's status.
-const COUNTS: [&str; 6] =
-    ["observedGeneration", "replicas", "updatedReplicas", "readyReplicas", "availableReplicas", "unavailableReplicas"];
 
 /// An object, without most of it.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Seen {
+pub(super) struct Seen {
     /// Its version.
     pub(super) version: u64,
     /// Which fields are ours, as a hash.
     pub(super) fields: u64,
     /// Who owns it.
     pub(super) owner: Option<Owner>,
-    /// Its name, UID and generation, `spec.replicas`, and the numbers of its status; of a [`SCHEDULE`] `spec.database` and all of its status.
-    pub(crate) object: Value,
+    /// What others ask of it.
+    pub(super) part: Part,
+}
+
+/// What is asked of an object, by its kind.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Part {
+    Deployment(Live),
+    /// Nothing but that it is there.
+    PodDisruptionBudget,
+    CronSchedule(Box<Schedule>),
+}
+
+/// What is asked of a CronSchedule.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Schedule {
+    uid: Option<String>,
+    pub(crate) generation: Option<i64>,
+    /// The Secret with the database that its row is in.
+    pub(crate) database: Option<SecretKeyRef>,
+    /// What the operator said of it last.
+    pub(crate) status: CronScheduleStatus,
+}
+
+impl Part {
+    /// The Deployment that it is of, if it is.
+    pub(crate) fn live(self) -> Option<Live> {
+        match self {
+            Self::Deployment(live) => Some(live),
+            _ => None,
+        }
+    }
 }
 
 impl Seen {
-    pub(super) fn of(kind: &str, object: &DynamicObject) -> Self {
+    pub(super) fn of(kind: Kind, object: &DynamicObject) -> Self {
         let (metadata, namespace) = (&object.metadata, object.namespace().unwrap_or_default());
         let owner = metadata.owner_references.iter().flatten().find(|owner| owner.controller == Some(true));
-        let (spec, status) = match kind {
-            SCHEDULE => (
-                json!({"database": object.data.get("spec").and_then(|spec| spec.get("database"))}),
-                object.data.get("status").cloned().unwrap_or_default(),
-            ),
-            _ => (
-                json!({"replicas": object.data.get("spec").and_then(|spec| spec.get("replicas"))}),
-                counts(object.data.get("status")).into(),
-            ),
-        };
         Self {
             version: number(metadata.resource_version.as_deref()).unwrap_or_default(),
             fields: fields(metadata.managed_fields.as_deref().unwrap_or_default()),
             owner: owner.map(|owner| Owner { kind: owner.kind.clone(), namespace, name: owner.name.clone() }),
-            object: json!({
-                "metadata": {"name": metadata.name, "uid": metadata.uid, "generation": metadata.generation},
-                "spec": spec,
-                "status": status,
-            }),
+            part: match kind {
+                Kind::Deployment => Part::Deployment(Live::of(object)),
+                Kind::PodDisruptionBudget => Part::PodDisruptionBudget,
+                Kind::CronSchedule => Part::CronSchedule(Box::new(Schedule::of(object))),
+            },
         }
     }
 
-    /// Whether its owner has to know that it is so now and not as it was `before`. The status of a [`SCHEDULE`] is the owner's own word.
-    pub(super) fn is_news(&self, kind: &str, before: &Self) -> bool {
-        kind != SCHEDULE || (self.fields, &self.object["metadata"]) != (before.fields, &before.object["metadata"])
+    /// Whether its owner has to know that it is so now and not as it was `before`. The status of a CronSchedule is the owner's own word.
+    pub(super) fn is_news(&self, before: &Self) -> bool {
+        match (&self.part, &before.part) {
+            (Part::CronSchedule(now), Part::CronSchedule(then)) => {
+                (self.fields, &now.uid, now.generation) != (before.fields, &then.uid, then.generation)
+            }
+            _ => true,
+        }
     }
 }
 
-fn counts(status: Option<&Value>) -> Map<String, Value> {
-    let count = |name: &&str| Some(((*name).to_owned(), status?.get(*name)?.clone()));
-    COUNTS.iter().filter_map(count).collect()
+impl Schedule {
+    fn of(object: &DynamicObject) -> Self {
+        let metadata = &object.metadata;
+        Self {
+            uid: metadata.uid.clone(),
+            generation: metadata.generation,
+            database: SecretKeyRef::deserialize(&object.data["spec"]["database"]["secretRef"]).ok(),
+            status: object.data.get("status").and_then(read).unwrap_or_default(),
+        }
+    }
+}
+
+fn read(status: &Value) -> Option<CronScheduleStatus> {
+    CronScheduleStatus::deserialize(status).ok()
 }
 
 /// The fields that we applied and nobody has changed or taken away since.
@@ -82,9 +115,10 @@ fn fields(entries: &[ManagedFieldsEntry]) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
     #[test]
-    fn of_an_object_is_kept_what_is_asked_for() {
+    fn of_a_deployment_is_kept_what_is_asked_for() {
         let object = json!({
             "metadata": {
                 "name": "mail-worker", "namespace": "shop", "generation": 3, "resourceVersion": "17",
@@ -92,15 +126,26 @@ mod tests {
                     {"apiVersion": "v1", "kind": "Other", "name": "x", "uid": "1"},
                     {"apiVersion": "gritstone.dev/v1alpha1", "kind": "QueueWorker", "name": "mail", "uid": "2", "controller": true},
                 ],
+                "managedFields": [
+                    {"manager": "gritstone-scaler", "operation": "Apply", "fieldsV1": {"f:spec": {"f:replicas": {}}}},
+                ],
             },
-            "spec": {"replicas": 2, "template": {"spec": {}}},
-            "status": {"readyReplicas": 1, "conditions": [{"type": "Available"}]},
+            "spec": {
+                "replicas": 2,
+                "template": {"metadata": {"annotations": {"gritstone.dev/database-digest": "a1b2"}}, "spec": {}},
+            },
+            "status": {"observedGeneration": 3, "readyReplicas": 1, "conditions": [{"type": "Available"}]},
         });
-        let seen = Seen::of("Deployment", &serde_json::from_value(object).expect("an object"));
-        assert_eq!(seen.version, 17);
-        assert_eq!(seen.owner.expect("an owner").name, "mail");
-        assert_eq!(seen.object["spec"], json!({"replicas": 2}));
-        assert_eq!(seen.object["status"], json!({"readyReplicas": 1}));
+        let mut object = serde_json::from_value(object).expect("an object");
+        let seen = Seen::of(Kind::Deployment, &object);
+        assert_eq!((seen.version, seen.owner.expect("an owner").name.as_str()), (17, "mail"));
+        let Part::Deployment(live) = seen.part else { panic!("a Deployment") };
+        assert_eq!((live.rollout.wanted, live.rollout.ready, live.is_scaled), (2, 1, true));
+        assert_eq!(live.digest.as_deref(), Some("a1b2"));
+
+        object.metadata.managed_fields = None;
+        let Part::Deployment(live) = Seen::of(Kind::Deployment, &object).part else { panic!("a Deployment") };
+        assert!(!live.is_scaled);
     }
 
     #[test]
@@ -111,13 +156,14 @@ mod tests {
                 "spec": {"database": {"secretRef": {"name": "app-db"}}, "cron": "* * * * *"},
                 "status": {"lastJobId": last},
             });
-            Seen::of("CronSchedule", &serde_json::from_value(object).expect("an object"))
+            Seen::of(Kind::CronSchedule, &serde_json::from_value(object).expect("an object"))
         };
         let seen = schedule(1, "7");
-        assert_eq!(seen.object["spec"], json!({"database": {"secretRef": {"name": "app-db"}}}));
-        assert_eq!(seen.object["status"], json!({"lastJobId": "7"}));
-        assert!(!schedule(1, "8").is_news("CronSchedule", &seen));
-        assert!(schedule(2, "7").is_news("CronSchedule", &seen));
+        let Part::CronSchedule(kept) = &seen.part else { panic!("a CronSchedule") };
+        assert_eq!(kept.database.as_ref().expect("a Secret").name, "app-db");
+        assert_eq!(kept.status.last_job_id.as_deref(), Some("7"));
+        assert!(!schedule(1, "8").is_news(&seen));
+        assert!(schedule(2, "7").is_news(&seen));
     }
 
     #[test]

@@ -8,38 +8,37 @@ use futures::future::join_all;
 use futures::{SinkExt, StreamExt};
 use kube::ResourceExt;
 use kube::api::Api;
-use kube::core::{ApiResource, DynamicObject, GroupVersionKind};
+use kube::core::DynamicObject;
 use kube::runtime::watcher::{self, Event};
 use kube::runtime::{WatchStreamExt, watcher as watch_objects};
 use tokio_util::sync::CancellationToken;
 
-use super::{KINDS, Key, Owned, Owner, Seen};
+use super::{Key, Kind, Owned, Owner, Seen};
 use crate::FIELD_MANAGER;
 use crate::context::Context;
 use crate::stale::number;
 
 /// Keeps what is known of all owned objects true until `stop` is cancelled.
 pub(crate) async fn watch(context: Arc<Context>, stop: CancellationToken) {
-    let watches = KINDS.map(|(group, version, kind)| {
+    let watches = Kind::ALL.map(|kind| {
         let (context, stop) = (context.clone(), stop.clone());
         async move {
-            let kind = GroupVersionKind::gvk(group, version, kind);
-            stop.run_until_cancelled(watch_kind(&context, &kind)).await;
+            stop.run_until_cancelled(watch_kind(&context, kind)).await;
         }
     });
     join_all(watches).await;
 }
 
-async fn watch_kind(context: &Context, kind: &GroupVersionKind) {
-    let running = context.instruments.health.begin(context.scoped(&format!("watch of {}s", kind.kind)));
-    let resource = ApiResource::from_gvk(kind);
+async fn watch_kind(context: &Context, kind: Kind) {
+    let running = context.instruments.health.begin(context.scoped(&format!("watch of {}s", kind.as_str())));
+    let resource = kind.resource();
     let api: Api<DynamicObject> = match &context.settings.namespace {
         Some(namespace) => Api::namespaced_with(context.client.clone(), namespace, &resource),
         None => Api::all_with(context.client.clone(), &resource),
     };
     let ours = watcher::Config::default().labels(&format!("app.kubernetes.io/managed-by={FIELD_MANAGER}"));
     let mut events = pin!(watch_objects(api, ours).default_backoff());
-    let mut list = List::new(&kind.kind);
+    let mut list = List::new(kind);
     while let Some(event) = events.next().await {
         match event {
             Ok(event) => {
@@ -51,27 +50,27 @@ async fn watch_kind(context: &Context, kind: &GroupVersionKind) {
                     running.synced();
                 }
             }
-            Err(error) => tracing::warn!(%error, "watching {}s failed: it goes on", kind.kind),
+            Err(error) => tracing::warn!(%error, "watching {}s failed: it goes on", kind.as_str()),
         }
     }
 }
 
 /// What is known of one kind, event after event.
 struct List {
-    kind: String,
+    kind: Kind,
     /// The list that is being read, all of it or from where the watch broke off.
     read: HashMap<Key, Seen>,
     was_whole: bool,
 }
 
 impl List {
-    fn new(kind: &str) -> Self {
-        Self { kind: kind.to_owned(), read: HashMap::new(), was_whole: false }
+    fn new(kind: Kind) -> Self {
+        Self { kind, read: HashMap::new(), was_whole: false }
     }
 
     fn key(&self, object: &DynamicObject) -> Key {
         let namespace = object.namespace().unwrap_or_default();
-        Key { kind: self.kind.clone(), namespace, name: object.name_any() }
+        Key { kind: self.kind, namespace, name: object.name_any() }
     }
 
     /// Takes an event in. Whom it is of interest to.
@@ -82,18 +81,18 @@ impl List {
                 Vec::new()
             }
             Event::InitApply(object) => {
-                self.read.insert(self.key(&object), Seen::of(&self.kind, &object));
+                self.read.insert(self.key(&object), Seen::of(self.kind, &object));
                 Vec::new()
             }
             Event::InitDone => {
-                let changed = owned.replace(&self.kind, std::mem::take(&mut self.read));
+                let changed = owned.replace(self.kind, std::mem::take(&mut self.read));
                 if !std::mem::replace(&mut self.was_whole, true) {
                     owned.synced.send_modify(|kinds| *kinds += 1);
                 }
                 changed
             }
             Event::Apply(object) => {
-                let (key, seen) = (self.key(&object), Seen::of(&self.kind, &object));
+                let (key, seen) = (self.key(&object), Seen::of(self.kind, &object));
                 let owner = seen.owner.clone();
                 let is_news = owned.state().put(key, seen);
                 owner.filter(|_| is_news).into_iter().collect()
@@ -101,7 +100,7 @@ impl List {
             Event::Delete(object) => {
                 let version = number(object.metadata.resource_version.as_deref()).unwrap_or(u64::MAX);
                 let gone = owned.state().remove(&self.key(&object), version);
-                gone.and_then(|seen| seen.owner.clone()).into_iter().collect()
+                gone.and_then(|seen| seen.owner).into_iter().collect()
             }
         }
     }
@@ -109,17 +108,15 @@ impl List {
 
 impl Owned {
     /// These are all there are of this kind. The owners of those that are new, changed or gone.
-    fn replace(&self, kind: &str, mut list: HashMap<Key, Seen>) -> Vec<Owner> {
+    fn replace(&self, kind: Kind, mut list: HashMap<Key, Seen>) -> Vec<Owner> {
         let mut state = self.state();
         let newest = list.values().map(|seen| seen.version).max().unwrap_or_default();
         // What we wrote after the list was made isn't in it.
-        let gone = |(key, seen): &(&Key, &Arc<Seen>)| {
+        let gone = |key: &Key, seen: &Seen| {
             key.kind == kind && !list.contains_key(key) && (list.is_empty() || seen.version <= newest)
         };
-        let gone: Vec<(Key, u64)> =
-            state.seen.iter().filter(gone).map(|(key, seen)| (key.clone(), seen.version)).collect();
-        let gone: Vec<_> = gone.iter().filter_map(|(key, version)| state.remove(key, *version)).collect();
-        let mut owners: Vec<Owner> = gone.iter().filter_map(|seen| seen.owner.clone()).collect();
+        let gone = state.known.extract_if(|key, known| gone(key, &known.seen));
+        let mut owners: Vec<Owner> = gone.filter_map(|(_, known)| known.seen.owner).collect();
         for (key, seen) in list.drain() {
             let owner = seen.owner.clone();
             if state.put(key, seen) {
@@ -157,7 +154,7 @@ mod tests {
 
     #[test]
     fn a_watch_that_broke_off_tells_of_what_changed_and_what_is_gone_meanwhile() {
-        let (owned, mut list) = (Owned::default(), List::new("Deployment"));
+        let (owned, mut list) = (Owned::default(), List::new(Kind::Deployment));
         let hear_list = |list: &mut List, objects: &[(&str, u64)]| {
             list.hear(Event::Init, &owned);
             for (name, version) in objects {
@@ -174,7 +171,7 @@ mod tests {
 
     #[test]
     fn an_event_twice_or_out_of_order_is_told_once() {
-        let (owned, mut list) = (Owned::default(), List::new("Deployment"));
+        let (owned, mut list) = (Owned::default(), List::new(Kind::Deployment));
         assert_eq!(names(list.hear(Event::Apply(object("a", 2)), &owned)), ["a"]);
         assert!(list.hear(Event::Apply(object("a", 2)), &owned).is_empty());
         assert!(list.hear(Event::Apply(object("a", 1)), &owned).is_empty());

@@ -1,12 +1,12 @@
 //! What a QueueWorker depends on and doesn't make.
 
 use gritstone_crds::kinds::QueueWorker;
-use k8s_openapi::api::apps::v1::Deployment;
-use kube::{Api, Error, ResourceExt as _};
+use kube::Error;
 
 use crate::context::Context;
 use crate::database::{Standing, User};
-use crate::engine::{Role, database_digest};
+use crate::engine::{Live, Role};
+use crate::owned::live;
 
 /// What was found.
 #[derive(Clone, Debug, PartialEq)]
@@ -14,14 +14,14 @@ pub(super) struct Observed {
     /// How the database stands; none when the manifest names none.
     pub(super) database: Option<Standing>,
     /// The Deployment, if there is one and something of it decides what it should be.
-    pub(super) deployment: Option<Box<Deployment>>,
+    pub(super) live: Option<Live>,
 }
 
 impl Observed {
     /// What stands for the database's address. While that can't be read, what the pods were made with: they keep to it.
     pub(super) fn digest(&self) -> Option<String> {
         let known = self.database.as_ref().and_then(|standing| standing.digest.clone());
-        known.or_else(|| self.deployment.as_deref().and_then(database_digest))
+        known.or_else(|| self.live.as_ref().and_then(|live| live.digest.clone()))
     }
 }
 
@@ -37,12 +37,13 @@ pub(super) async fn observe(worker: &QueueWorker, context: &Context) -> Result<O
         Some(database) => Some(context.databases.look(&user, &database.secret_ref, false).await?),
     };
     let is_known = database.as_ref().is_some_and(|standing| standing.digest.is_some());
-    let deployment = if worker.spec.autoscaling.is_some() || !is_known {
-        let deployments: Api<Deployment> =
-            Api::namespaced(context.client.clone(), &worker.namespace().unwrap_or_default());
-        deployments.get_opt(&Role::Worker.object(&worker.name_any())).await?.map(Box::new)
+    let scales = worker.spec.autoscaling.is_some();
+    let live = if scales || !is_known {
+        // A number that is the scaler's stays so until this operator gives it back, and knows that it did. One that isn't yet is taken
+        // over as it is: somebody may have changed it a moment ago, and would see it undone.
+        live(context, &Role::Worker.deployment(worker), |live| !scales || live.is_scaled).await?
     } else {
         None
     };
-    Ok(Observed { database, deployment })
+    Ok(Observed { database, live })
 }

@@ -2,7 +2,6 @@
 
 use gritstone_crds::kinds::{Condition, ConnectionBudget, QueueWorkerSpec, QueueWorkerStatus};
 use jiff::Timestamp;
-use serde_json::Value;
 
 use super::observe::Observed;
 use crate::conditions::Saying;
@@ -20,8 +19,8 @@ pub(super) enum Outcome {
     /// The objects are as they should be.
     Applied {
         observed: Observed,
-        /// The Deployment as it is.
-        deployment: Value,
+        /// How far its pods have come.
+        rollout: Rollout,
         /// What has come of scaling by load; none where that isn't asked for.
         scaling: Option<Box<Said>>,
     },
@@ -39,10 +38,7 @@ pub(super) fn status(
     now: Timestamp,
 ) -> QueueWorkerStatus {
     let (replicas, ready_replicas) = match outcome {
-        Outcome::Applied { deployment, .. } => {
-            let rollout = Rollout::of(deployment);
-            (rollout.replicas, rollout.ready)
-        }
+        Outcome::Applied { rollout, .. } => (rollout.replicas, rollout.ready),
         Outcome::Invalid(_) | Outcome::Refused(_) => (before.replicas, before.ready_replicas),
     };
     let mut conditions = vec![ready(outcome).since(&before.conditions, generation, now)];
@@ -68,10 +64,10 @@ pub(super) fn status(
 
 fn ready(outcome: &Outcome) -> Saying {
     let not = |reason, message: String| Saying::new("Ready", false, reason, message);
-    let (observed, deployment) = match outcome {
+    let (observed, rollout) = match outcome {
         Outcome::Invalid(problems) => return not("InvalidSpec", problems.clone()),
         Outcome::Refused(said) => return not("Refused", said.clone()),
-        Outcome::Applied { observed, deployment, .. } => (observed, deployment),
+        Outcome::Applied { observed, rollout, .. } => (observed, rollout),
     };
     // Without it no pod starts. Whether the database answers is another matter, and another condition.
     if let Some(Err(fault @ (DatabaseFault::NoSecret { .. } | DatabaseFault::NoKey { .. }))) =
@@ -79,7 +75,7 @@ fn ready(outcome: &Outcome) -> Saying {
     {
         return not("DatabaseSecretMissing", fault.to_string());
     }
-    Rollout::of(deployment).ready("workers", "WorkersReady")
+    rollout.ready("workers", "WorkersReady")
 }
 
 /// Said only of workers that ask for it. Before anything was decided it is what it was.
@@ -135,7 +131,7 @@ mod tests {
     use super::*;
     use crate::database::Standing;
     use gritstone_crds::kinds::ConditionStatus;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     fn said(spec: Value, outcome: &Outcome) -> Vec<(String, ConditionStatus, String)> {
         let spec = serde_json::from_value(spec).expect("a spec");
@@ -144,10 +140,10 @@ mod tests {
     }
 
     fn applied(fault: Option<DatabaseFault>, status: Value) -> Outcome {
-        let deployment = json!({"metadata": {"generation": 4}, "status": status});
+        let rollout = Rollout::of(Some(4), &json!({"status": status}));
         let reachable = fault.map_or_else(|| Ok("postgres://db/app".to_owned()), Err);
         let database = Some(Standing { reachable, digest: None });
-        Outcome::Applied { observed: Observed { database, deployment: None }, deployment, scaling: None }
+        Outcome::Applied { observed: Observed { database, live: None }, rollout, scaling: None }
     }
 
     #[test]
@@ -165,8 +161,8 @@ mod tests {
     fn how_scaling_stands_is_said_of_those_that_ask_for_it() {
         let spec = json!({"replicas": 3, "autoscaling": {"maxReplicas": 5, "maxDatabaseConnections": 30}});
         let scaled = |state| match applied(None, json!({})) {
-            Outcome::Applied { observed, deployment, .. } => {
-                Outcome::Applied { observed, deployment, scaling: Some(Box::new(Said { last: None, state })) }
+            Outcome::Applied { observed, rollout, .. } => {
+                Outcome::Applied { observed, rollout, scaling: Some(Box::new(Said { last: None, state })) }
             }
             other => other,
         };

@@ -1,19 +1,18 @@
 //! The CronSchedule of a RecurringTask.
 
 use gritstone_crds::kinds::{CronSchedule, CronScheduleSpec, RecurringTask};
-use gritstone_crds::{GROUP, VERSION};
-use kube::core::GroupVersionKind;
 use kube::{Resource, ResourceExt};
 use serde_json::json;
 
 use crate::FIELD_MANAGER;
 use crate::apply::Wanted;
+use crate::owned::Kind;
 
 /// The object, of the same name and the task's own.
 pub(super) fn build(task: &RecurringTask, spec: &CronScheduleSpec) -> Wanted {
     let name = task.name_any();
     Wanted {
-        kind: GroupVersionKind::gvk(GROUP, VERSION, &CronSchedule::kind(&())),
+        kind: Kind::CronSchedule,
         object: json!({
             "apiVersion": CronSchedule::api_version(&()),
             "kind": CronSchedule::kind(&()),

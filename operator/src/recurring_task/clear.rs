@@ -1,13 +1,13 @@
 //! Taking a row out of a database.
 
-use gritstone_crds::kinds::{CronSchedule, RecurringTask, SecretKeyRef};
+use gritstone_crds::kinds::{RecurringTask, SecretKeyRef};
+use kube::ResourceExt;
 use kube::runtime::reflector::ObjectRef;
-use kube::{Resource, ResourceExt};
 
 use crate::context::Context;
 use crate::cron_schedule::Owner;
 use crate::database::User;
-use crate::owned::Key;
+use crate::owned::{Key, Kind, Part, Schedule};
 
 /// Whose the row of a task is.
 pub(super) fn owner(task: &RecurringTask, context: &Context) -> Owner {
@@ -16,15 +16,22 @@ pub(super) fn owner(task: &RecurringTask, context: &Context) -> Owner {
 }
 
 /// What the task's CronSchedule is called among all objects.
-pub(super) fn schedule_key(task: &RecurringTask) -> Key {
+fn schedule_key(task: &RecurringTask) -> Key {
     let (namespace, name) = (task.namespace().unwrap_or_default(), task.name_any());
-    Key { kind: CronSchedule::kind(&()).into_owned(), namespace, name }
+    Key { kind: Kind::CronSchedule, namespace, name }
 }
 
 /// The Secret with the database in which the row of the task is, if it ever was in one, as its CronSchedule says.
 pub(super) fn where_it_is(task: &RecurringTask, context: &Context) -> Option<SecretKeyRef> {
-    let schedule = context.owned.find(&schedule_key(task))?;
-    serde_json::from_value(schedule["spec"]["database"]["secretRef"].clone()).ok()
+    schedule(task, context)?.database
+}
+
+/// The task's CronSchedule as it is, if there is one.
+pub(super) fn schedule(task: &RecurringTask, context: &Context) -> Option<Schedule> {
+    match context.owned.find(&schedule_key(task))? {
+        Part::CronSchedule(schedule) => Some(*schedule),
+        _ => None,
+    }
 }
 
 /// Removes the row of a task from a database.

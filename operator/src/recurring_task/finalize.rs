@@ -5,7 +5,6 @@ use std::time::Duration;
 use gritstone_crds::kinds::{CronSchedule, RecurringTask};
 use jiff::Timestamp;
 use kube::api::{Api, DeleteParams, Patch, PatchParams};
-use kube::runtime::controller::Action;
 use kube::runtime::events::{Event, EventType};
 use kube::runtime::reflector::ObjectRef;
 use kube::{Resource, ResourceExt};
@@ -14,7 +13,7 @@ use serde_json::json;
 use super::clear::{clear, where_it_is};
 use super::status::leaving;
 use crate::context::Context;
-use crate::control::{Error, Ours, report};
+use crate::control::{Again, Error, Ours, report};
 use crate::database::User;
 
 /// Keeps a task until its row is gone.
@@ -36,7 +35,7 @@ pub(super) async fn hold(task: &RecurringTask, context: &Context) -> Result<(), 
 
 /// Removes the row, then the CronSchedule, then lets the task go. One whose database can't be reached is let go after a minute, and an
 /// Event says what may be left.
-pub(super) async fn finalize(task: &RecurringTask, context: &Context) -> Result<Action, Error> {
+pub(super) async fn finalize(task: &RecurringTask, context: &Context) -> Result<Again, Error> {
     let (user, object) = (User::of(task), ObjectRef::from_obj(task));
     if task.finalizers().iter().any(|finalizer| finalizer == FINALIZER) {
         // The CronSchedule may have gone first, as when the whole namespace goes.
@@ -47,7 +46,7 @@ pub(super) async fn finalize(task: &RecurringTask, context: &Context) -> Result<
             let left = left_to_wait(task, Timestamp::now());
             if !left.is_zero() {
                 report(task, &leaving(task, &why, Timestamp::now()), context).await?;
-                return Ok(Action::requeue(AGAIN.min(left)));
+                return Ok(Again::After(AGAIN.min(left)));
             }
             say_left(task, &database.name, &why, context).await;
         }
@@ -57,7 +56,7 @@ pub(super) async fn finalize(task: &RecurringTask, context: &Context) -> Result<
     }
     context.schedules.forget(&object);
     context.forget(&user);
-    Ok(Action::await_change())
+    Ok(Again::Never)
 }
 
 /// How long a task that was told to go still waits for its database.
@@ -83,7 +82,7 @@ pub(super) async fn say_left(task: &RecurringTask, secret: &str, why: &str, cont
         action: "Finalize".to_owned(),
         secondary: None,
     };
-    if let Err(error) = context.recorder.publish(&event, &task.object_ref(&())).await {
+    if let Err(error) = context.events.publish(&event, &task.object_ref(&())).await {
         tracing::warn!(%error, reason = "RowLeft", "an Event could not be written");
     }
 }

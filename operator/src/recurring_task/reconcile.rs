@@ -3,33 +3,31 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use gritstone_crds::kinds::{CronSchedule, CronScheduleSpec, CronScheduleStatus, RecurringTask, RecurringTaskStatus};
+use futures::stream::select;
+use gritstone_crds::kinds::{CronSchedule, CronScheduleSpec, RecurringTask, RecurringTaskStatus};
 use gritstone_store::Error as StoreError;
 use jiff::Timestamp;
 use kube::ResourceExt;
-use kube::runtime::controller::Action;
 use kube::runtime::reflector::ObjectRef;
 use tokio_util::sync::CancellationToken;
 
 use super::build::build;
-use super::clear::{clear, owner, schedule_key, where_it_is};
+use super::clear::{clear, owner, schedule, where_it_is};
 use super::finalize::{AGAIN, LET_GO_AFTER, finalize, hold, say_left};
 use super::status::{Outcome, Put, schedule_status, status};
 use super::validate::validate;
 use crate::context::Context;
-use crate::control::{Error, LOOK, Made, Ours, controller, drive, make, report, write_status};
+use crate::control::{Again, Error, LOOK, Made, Ours, drive, make, report, write_status};
 use crate::cron_schedule::{Stand, new_task, next_look};
 use crate::database::{DatabaseFault, User};
 
 /// Looks after every RecurringTask until `stop` is cancelled.
 pub(crate) async fn run(context: Arc<Context>, stop: CancellationToken) {
-    let controller = controller::<RecurringTask>(&context)
-        .reconcile_on(context.databases.changes())
-        .reconcile_on(context.schedules.changes());
-    drive(controller, reconcile, context, stop).await;
+    let triggers = select(context.databases.changes(), context.schedules.changes());
+    drive(triggers, reconcile, context, stop).await;
 }
 
-async fn reconcile(task: Arc<RecurringTask>, context: Arc<Context>) -> Result<Action, Error> {
+async fn reconcile(task: Arc<RecurringTask>, context: Arc<Context>) -> Result<Again, Error> {
     if task.metadata.deletion_timestamp.is_some() {
         return finalize(&task, &context).await;
     }
@@ -42,14 +40,14 @@ async fn reconcile(task: Arc<RecurringTask>, context: Arc<Context>) -> Result<Ac
     report_schedule(&task, &outcome, &status, &context).await?;
     report(&*task, &status, &context).await?;
     Ok(match &outcome {
-        Outcome::Refused(_) => Action::requeue(context.backoff.failed(&task.place())),
+        Outcome::Refused(_) => Again::After(context.backoff.failed(&task.place())),
         // Of a database that is known to be away its keeper tells.
         Outcome::Applied { put: Put::Away(_), standing, .. } if standing.reachable.is_ok() => {
-            Action::requeue(context.backoff.failed(&task.place()))
+            Again::After(context.backoff.failed(&task.place()))
         }
         _ => {
             context.backoff.succeeded(&task.place());
-            Action::requeue(pause(&outcome, &status))
+            Again::After(pause(&outcome, &status))
         }
     })
 }
@@ -129,11 +127,9 @@ async fn report_schedule(
     if !matches!(outcome, Outcome::Applied { .. }) {
         return Ok(());
     }
-    let Some(schedule) = context.owned.find(&schedule_key(task)) else { return Ok(()) };
-    let before: CronScheduleStatus = serde_json::from_value(schedule["status"].clone()).unwrap_or_default();
-    let generation = schedule["metadata"]["generation"].as_i64();
-    let status = schedule_status(outcome, status, &before, generation);
-    if status == before {
+    let Some(schedule) = schedule(task, context) else { return Ok(()) };
+    let status = schedule_status(outcome, status, &schedule.status, schedule.generation);
+    if status == schedule.status {
         return Ok(());
     }
     let namespace = task.namespace().unwrap_or_default();

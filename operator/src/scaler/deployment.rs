@@ -7,47 +7,47 @@
 //! A number is written over the one that was seen and no other: what was decided by an old one (by a cache that lags, or by an operator
 //! whose place another has taken) would take away workers that nobody chose.
 
-use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Pod;
-use kube::api::{Api, Patch, PatchParams};
-use kube::{Client, Error, ResourceExt as _};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
+use kube::api::{Api, DynamicObject, Patch, PatchParams};
+use kube::{Client, Error};
 use serde_json::{Value, json};
 
+use crate::context::Context;
+use crate::engine::Live;
+use crate::owned::Key;
 use crate::pods::{DELETION_COST, WorkerPod};
 
 /// The field manager of the number of workers of a QueueWorker that scales by load.
 const MANAGER: &str = "gritstone-scaler";
 
-/// Whether the number is the scaler's.
-pub(crate) fn is_ours(deployment: &Deployment) -> bool {
-    deployment
-        .managed_fields()
+/// Whether the number is the scaler's, by whose the fields of a Deployment are.
+pub(crate) fn is_scaled(fields: &[ManagedFieldsEntry]) -> bool {
+    fields
         .iter()
         .filter(|entry| entry.manager.as_deref() == Some(MANAGER))
         .any(|entry| entry.fields_v1.as_ref().is_some_and(|fields| fields.0.pointer("/f:spec/f:replicas").is_some()))
 }
 
-/// Takes the number over as it is in `live`, which was just read.
+/// Takes the number over as it is in `live`, which was just read or written.
 ///
 /// # Errors
 /// Those of the API server: 409 when it is not like that any more.
-pub(crate) async fn take(client: &Client, live: &Deployment) -> Result<(), Error> {
-    let spec = json!({"replicas": replicas(live)});
-    apply(client, &live.namespace().unwrap_or_default(), &live.name_any(), live.resource_version(), spec).await
+pub(crate) async fn take(context: &Context, deployment: &Key, live: &Live) -> Result<(), Error> {
+    apply(context, deployment, live.version, json!({"replicas": live.rollout.wanted})).await
 }
 
-/// Changes the number if it still is `from`. Whether it was.
+/// Changes the number if it still is `from`, as the API server has it: it is what others write, too. Whether it was.
 ///
 /// # Errors
 /// Those of the API server.
-pub(super) async fn change(client: &Client, namespace: &str, name: &str, from: u32, to: u32) -> Result<bool, Error> {
-    let deployments: Api<Deployment> = Api::namespaced(client.clone(), namespace);
+pub(super) async fn change(context: &Context, deployment: &Key, from: u32, to: u32) -> Result<bool, Error> {
     loop {
-        let live = deployments.get(name).await?;
-        if replicas(&live) != i64::from(from) {
+        let live = Live::of(&api(context, deployment).get(&deployment.name).await?);
+        if i64::from(live.rollout.wanted) != i64::from(from) {
             return Ok(false);
         }
-        match apply(client, namespace, name, live.resource_version(), json!({"replicas": to})).await {
+        match apply(context, deployment, live.version, json!({"replicas": to})).await {
             // Its status changes all the time.
             Err(Error::Api(status)) if status.code == 409 => {}
             result => return result.map(|()| true),
@@ -56,27 +56,32 @@ pub(super) async fn change(client: &Client, namespace: &str, name: &str, from: u
 }
 
 /// Gives the number back to whoever else applies it.
-pub(crate) async fn give_back(client: &Client, namespace: &str, deployment: &str) -> Result<(), Error> {
-    apply(client, namespace, deployment, None, json!({})).await
+pub(crate) async fn give_back(context: &Context, deployment: &Key) -> Result<(), Error> {
+    apply(context, deployment, None, json!({})).await
 }
 
-/// How many pods it is to have; one when it doesn't say, as Kubernetes reads it.
-fn replicas(deployment: &Deployment) -> i64 {
-    deployment.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1).into()
+/// Whose the number is by then is known at once: a reconciler that still took it for the scaler's would leave it to nobody.
+async fn apply(context: &Context, deployment: &Key, version: Option<u64>, spec: Value) -> Result<(), Error> {
+    let Key { kind, name, .. } = deployment;
+    let metadata = json!({"name": name, "resourceVersion": version.map(|version| version.to_string())});
+    let patch = json!({"apiVersion": kind.api_version(), "kind": kind.as_str(), "metadata": metadata, "spec": spec});
+    match api(context, deployment).patch(name, &PatchParams::apply(MANAGER).force(), &Patch::Apply(&patch)).await {
+        Ok(written) => {
+            context.owned.changed(deployment.clone(), &written);
+            Ok(())
+        }
+        Err(error) => {
+            // What it refuses it doesn't do.
+            if !matches!(&error, Error::Api(status) if status.code < 500) {
+                context.owned.doubt(deployment);
+            }
+            Err(error)
+        }
+    }
 }
 
-async fn apply(
-    client: &Client,
-    namespace: &str,
-    name: &str,
-    version: Option<String>,
-    spec: Value,
-) -> Result<(), Error> {
-    let deployments: Api<Deployment> = Api::namespaced(client.clone(), namespace);
-    let metadata = json!({"name": name, "resourceVersion": version});
-    let patch = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "spec": spec});
-    deployments.patch(name, &PatchParams::apply(MANAGER).force(), &Patch::Apply(&patch)).await?;
-    Ok(())
+fn api(context: &Context, deployment: &Key) -> Api<DynamicObject> {
+    Api::namespaced_with(context.client.clone(), &deployment.namespace, &deployment.kind.resource())
 }
 
 /// Says of a pod that it should go before others, or doesn't say so any more.

@@ -76,9 +76,9 @@ impl Scalers {
         }
     }
 
-    /// It is gone, or doesn't scale by load any more. Whether it did.
-    pub(crate) fn dismiss(&self, user: &User) -> bool {
-        self.running().remove(user).is_some()
+    /// It is gone, or doesn't scale by load any more.
+    pub(crate) fn dismiss(&self, user: &User) {
+        self.running().remove(user);
     }
 
     fn running(&self) -> MutexGuard<'_, HashMap<User, Running>> {

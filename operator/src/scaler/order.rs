@@ -6,6 +6,7 @@ use k8s_openapi::api::core::v1::ObjectReference;
 use crate::autoscale::{Aims, Reason};
 use crate::database::START_UP;
 use crate::engine::Rollout;
+use crate::owned::Key;
 
 /// The database connections that a worker holds at most: one each for claims, completions and heartbeats, one that listens
 /// (PostgreSQL), and its pool's four.
@@ -16,8 +17,8 @@ pub(crate) const CONNECTIONS: u32 = 8;
 pub(crate) struct Order {
     /// The QueueWorker, for Events about it.
     pub(crate) object: ObjectReference,
-    /// The Deployment's name.
-    pub(crate) deployment: String,
+    /// Its Deployment.
+    pub(crate) deployment: Key,
     /// How far its pods have come.
     pub(crate) rollout: Rollout,
     /// By what to decide.
@@ -31,7 +32,7 @@ impl Order {
     pub(crate) fn of(
         spec: &QueueWorkerSpec,
         object: ObjectReference,
-        deployment: String,
+        deployment: Key,
         rollout: Rollout,
     ) -> Option<Self> {
         let autoscaling = spec.autoscaling?;

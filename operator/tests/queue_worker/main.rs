@@ -184,6 +184,26 @@ async fn a_missing_secret_is_told_and_found_when_it_comes() {
 }
 
 #[tokio::test]
+async fn whatever_is_worked_on_was_counted_in_the_queue_before() {
+    let rig = Rig::new("queue").await;
+    let of = |name: &str| rig.metric(&format!("workqueue_{name}"), "queueworker");
+    for name in ["a", "b", "c"] {
+        rig.create::<QueueWorker>(name, spec()).await;
+        rig.get::<QueueWorker>(name, |w| condition(w, "DatabaseReachable").is_some()).await;
+    }
+    rig.api::<QueueWorker>().delete("c", &DeleteParams::default()).await.unwrap();
+    rig.patch::<Deployment>("a-worker", json!({"spec": {"replicas": 9}})).await;
+    rig.get::<Deployment>("a-worker", |d| d.spec.as_ref().unwrap().replicas == Some(1)).await;
+    rig.until("at rest", async || {
+        let (worked, waited) = (of("work_duration_seconds_count"), of("queue_duration_seconds_count"));
+        assert!(worked <= waited, "{worked} were worked on, and {waited} had waited");
+        let is_idle = of("depth") == 0.0 && of("longest_running_processor_seconds") == 0.0;
+        is_idle && worked >= 5.0 && worked == waited && of("adds_total") == waited
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn nothing_is_written_when_nothing_changed_and_each_transition_is_an_event_once() {
     let rig = Rig::new("quiet").await;
     let mut spec = spec();

@@ -218,7 +218,7 @@ async fn the_number_is_handed_over_and_back_and_is_never_nobodys() {
 
     // Ten minutes until fewer will do.
     let autoscaling = json!({"spec": {"autoscaling": {"minReplicas": 0, "maxReplicas": 9, "scaleDownDelay": "10m"}}});
-    rig.patch::<QueueWorker>("mail", autoscaling).await;
+    rig.patch::<QueueWorker>("mail", autoscaling.clone()).await;
     let scaled = rig.get::<Deployment>("mail-worker", |d| managers(d) == ["gritstone-scaler"]).await;
     assert_eq!(replicas(&scaled), Some(3));
     let ignored = rig.get::<QueueWorker>("mail", |w| says(w, "Autoscaling", ConditionStatus::True, "Active")).await;
@@ -231,6 +231,16 @@ async fn the_number_is_handed_over_and_back_and_is_never_nobodys() {
 
     rig.patch::<QueueWorker>("mail", json!({"spec": {"autoscaling": null, "replicas": 2}})).await;
     rig.get::<Deployment>("mail-worker", |d| managers(d) == ["gritstone-operator"] && replicas(d) == Some(2)).await;
+
+    // To and fro, before any watch can tell of it.
+    for _ in 0..5 {
+        rig.patch::<QueueWorker>("mail", autoscaling.clone()).await;
+        let taken = rig.get::<Deployment>("mail-worker", |d| managers(d) == ["gritstone-scaler"]).await;
+        assert_eq!(replicas(&taken), Some(2));
+        rig.patch::<QueueWorker>("mail", json!({"spec": {"autoscaling": null}})).await;
+        let given = rig.get::<Deployment>("mail-worker", |d| managers(d) == ["gritstone-operator"]).await;
+        assert_eq!(replicas(&given), Some(2));
+    }
     let scale = Patch::Merge(json!({"spec": {"replicas": 4}}));
     rig.api::<QueueWorker>().patch_scale("mail", &PatchParams::default(), &scale).await.unwrap();
     has_replicas(&rig, "mail", 4).await;
@@ -267,6 +277,25 @@ async fn a_number_that_somebody_raises_while_it_is_written_is_not_lowered() {
     rig.get::<QueueWorker>("mail", |w| says(w, "Autoscaling", ConditionStatus::True, "PodsNotReady")).await;
     has_replicas(&rig, "mail", 7).await;
     assert!(!rig.has_had_event("mail", "ScaledDown").await);
+}
+
+#[tokio::test]
+async fn one_that_scales_is_looked_at_without_asking_the_api_server() {
+    let rig = Rig::new("unasked").await;
+    rig.create::<QueueWorker>("mail", scaled(json!({"minReplicas": 0, "maxReplicas": 9}))).await;
+    let is_taken = |d: &Deployment| d.managed_fields().iter().any(|e| e.manager.as_deref() == Some("gritstone-scaler"));
+    rig.get::<Deployment>("mail-worker", is_taken).await;
+    // The second of two looks begins when all of the first is over, and the first when what was taken is known.
+    let mut before = 0;
+    for look in ["first", "second", "third"] {
+        before = rig.requests().len();
+        let until_now = rig.reconciliations();
+        rig.patch::<QueueWorker>("mail", json!({"metadata": {"annotations": {"look": look}}})).await;
+        rig.wait_until(|| rig.reconciliations() > until_now).await;
+    }
+    let asked = rig.requests().split_off(before);
+    let asked: Vec<_> = asked.iter().filter(|request| request.contains("/deployments/")).collect();
+    assert!(asked.is_empty(), "{asked:?}");
 }
 
 #[tokio::test]

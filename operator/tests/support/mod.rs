@@ -280,6 +280,13 @@ impl Rig {
         counts.filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).sum()
     }
 
+    /// What a metric says of the controller of a kind.
+    pub fn metric(&self, name: &str, controller: &str) -> f64 {
+        let series = format!("{name}{{name=\"{controller}\",controller=\"{controller}\"}} ");
+        let value = self.metrics().lines().find_map(|line| line.strip_prefix(&series)?.parse().ok());
+        value.unwrap_or_else(|| panic!("no {series}"))
+    }
+
     /// Everything that the operator has asked of the API server.
     pub fn requests(&self) -> Vec<String> {
         self.requests.lock().unwrap().clone()
