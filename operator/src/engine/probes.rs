@@ -1,7 +1,7 @@
 //! How Kubernetes sees whether a pod lives and is ready.
 //!
-//! The engine's page answers for its own loops and for its handler, never for the database: a database that is away makes no pod
-//! unready, and restarts none.
+//! The engine's page answers for its own loops and for its handler. A database that is away makes no pod unready, and restarts none; one
+//! whose tables are still to come keeps a new pod from being ready.
 
 use gritstone_crds::kinds::HttpHandler;
 use serde_json::{Value, json};
