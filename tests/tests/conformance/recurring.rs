@@ -24,6 +24,7 @@ conformance!(
     rails_tasks_are_left_alone_unless_followed,
     a_task_that_rails_overwrites_is_rails,
     a_task_of_rails_own_file_shares_the_row_that_rails_writes,
+    a_task_is_seen_once_at_any_time_while_it_is_taken_over,
     a_static_row_is_nobodys_but_for_tasks_of_rails_own_file,
     every_edit_is_noticed_and_no_run_is_one,
 );
@@ -251,7 +252,7 @@ async fn rails_tasks_are_left_alone_unless_followed(db: Db) {
     rails_puts(&db, "dynamic", 0).await;
     let mut session = db.session().await;
     assert!(session.tasks().await.unwrap().is_empty());
-    assert_eq!(session.rails_tasks().await.unwrap().len(), 2);
+    assert_eq!(session.all_tasks().await.unwrap().0.len(), 2);
     for key in ["static", "dynamic"] {
         assert_eq!(session.task(key).await.unwrap().unwrap().standing, TaskStanding::Rails);
         assert!(session.put_task("test", &task(key)).await.is_err());
@@ -340,6 +341,29 @@ async fn a_task_of_rails_own_file_shares_the_row_that_rails_writes(db: Db) {
     assert_eq!(db.count("recurring_tasks").await, 0);
     session.put_task("/app/config/recurring.yml", &of_rails_file("k")).await.unwrap();
     assert_eq!(row().await[2], "every day at 9am");
+}
+
+async fn a_task_is_seen_once_at_any_time_while_it_is_taken_over(db: Db) {
+    let (mut session, mut other) = (db.session().await, db.session().await);
+    for n in 0..50 {
+        let key = format!("k{n}");
+        rails_puts(&db, &key, 1).await;
+        let take = async {
+            let done = session.replace_tasks("/app/config/recurring.yml", &[of_rails_file(&key)]).await.unwrap();
+            assert_eq!(done.created, [key.as_str()]);
+        };
+        let look = async {
+            loop {
+                let (tasks, _) = other.all_tasks().await.unwrap();
+                let found: Vec<_> = tasks.iter().filter(|task| task.key == key).collect();
+                assert_eq!(found.len(), 1, "{tasks:#?}");
+                if found[0].standing == TaskStanding::Ours {
+                    return;
+                }
+            }
+        };
+        tokio::join!(take, look);
+    }
 }
 
 async fn a_static_row_is_nobodys_but_for_tasks_of_rails_own_file(db: Db) {

@@ -80,17 +80,9 @@ impl Recurring {
     }
 }
 
-/// All tasks by key, and the database's time.
-async fn all(queue: &mut Queue) -> Result<(Vec<TaskView>, Timestamp), Exit> {
-    let mut tasks = queue.session.tasks().await?;
-    tasks.extend(queue.session.rails_tasks().await?);
-    tasks.sort_by(|a, b| a.key.cmp(&b.key));
-    Ok((tasks, queue.session.schedule_mark().await?.now))
-}
-
 /// The task of this key, or what was probably meant.
 async fn find(queue: &mut Queue, key: &str) -> Result<(TaskView, Timestamp), Exit> {
-    let (tasks, now) = all(queue).await?;
+    let (tasks, now) = queue.session.all_tasks().await?;
     if let Some(position) = tasks.iter().position(|task| task.key == key) {
         return Ok((tasks.into_iter().nth(position).ok_or(Exit::Said)?, now));
     }
@@ -102,7 +94,8 @@ async fn find(queue: &mut Queue, key: &str) -> Result<(TaskView, Timestamp), Exi
 }
 
 fn list(global: &Global) -> Result<(), Exit> {
-    let (tasks, now) = with_queue(global, "listing recurring tasks", async |queue: &mut Queue| all(queue).await)?;
+    let (tasks, now) =
+        with_queue(global, "listing recurring tasks", async |queue: &mut Queue| Ok(queue.session.all_tasks().await?))?;
     if global.json {
         let tasks: Vec<Value> = tasks.iter().map(|task| shape(task, now)).collect();
         return output::json(&json!({ "tasks": tasks }));

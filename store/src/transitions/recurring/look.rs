@@ -145,15 +145,31 @@ impl Session<'_> {
         self.companions("", &[]).await
     }
 
-    /// The tasks that Rails alone runs, by key.
+    /// All tasks by key, those that Rails alone runs too, and the database's time.
     ///
     /// # Errors
     /// Those of the database.
-    pub async fn rails_tasks(&mut self) -> Result<Vec<TaskView>, Error> {
+    pub async fn all_tasks(&mut self) -> Result<(Vec<TaskView>, Timestamp), Error> {
+        let mut mark = self.schedule_mark().await?;
+        loop {
+            let mut tasks = self.tasks().await?;
+            tasks.extend(self.rails_tasks().await?);
+            let now = self.schedule_mark().await?;
+            // One that somebody here took over from Rails between the two would be in neither.
+            if now.same_tasks(&mark) {
+                tasks.sort_by(|a, b| a.key.cmp(&b.key));
+                return Ok((tasks, now.now));
+            }
+            mark = now;
+        }
+    }
+
+    /// The tasks that Rails alone runs.
+    async fn rails_tasks(&mut self) -> Result<Vec<TaskView>, Error> {
         let key = self.dialect.key_column();
         let sql = format!(
             "select t.{key}, {ROW} from solid_queue_recurring_tasks t \
-             where not exists (select 1 from gritstone_schedule s where s.recurring_task_id = t.id) order by t.{key}"
+             where not exists (select 1 from gritstone_schedule s where s.recurring_task_id = t.id)"
         );
         self.query(&sql, &[]).await?.iter().map(of_rails).collect()
     }
