@@ -24,7 +24,9 @@ fn programs() -> PathBuf {
 }
 
 fn demo(temporary: &Path) -> Command {
-    let mut command = Command::new(root().join("scripts/demo"));
+    // What runs the tests in the background may ignore interrupts, and no shell can trap a signal that was ignored before it.
+    let mut command = Command::new("env");
+    command.arg("--default-signal=INT").arg(root().join("scripts/demo"));
     command.env("GRITSTONE_BIN_DIR", programs()).env("TMPDIR", temporary).env_remove("DATABASE_URL");
     command
 }
