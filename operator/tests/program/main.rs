@@ -1,5 +1,7 @@
 //! The program: several of it at once take turns, and it says how it is. Against a real API server.
 
+mod place;
+#[path = "../support/mod.rs"]
 mod support;
 
 use std::collections::BTreeSet;
@@ -9,11 +11,10 @@ use std::time::{Duration, Instant};
 use gritstone_crds::kinds::QueueWorker;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::coordination::v1::Lease;
-use kube::api::{Api, PostParams};
 use nix::sys::signal::Signal;
 use serde_json::json;
 
-use support::{PATIENCE, Place};
+use place::Place;
 
 const LEADS: &str = "leading";
 const STANDS_BY: &str = "standing by for the Lease";
@@ -24,16 +25,8 @@ async fn is_looked_after(place: &Place, name: &str) {
         "database": {"secretRef": {"name": "app-db"}},
         "handler": {"http": {"url": "http://127.0.0.1:8080/jobs"}},
     });
-    let workers: Api<QueueWorker> = Api::namespaced(place.client.clone(), &place.namespace);
-    let worker = QueueWorker::new(name, serde_json::from_value(spec).unwrap());
-    workers.create(&PostParams::default(), &worker).await.unwrap();
-    let deployments: Api<Deployment> = Api::namespaced(place.client.clone(), &place.namespace);
-    let made = async {
-        while deployments.get_opt(&format!("{name}-worker")).await.unwrap().is_none() {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, made).await.unwrap();
+    place.create::<QueueWorker>(name, spec).await;
+    place.get::<Deployment>(&format!("{name}-worker"), |_| true).await;
 }
 
 fn holder(lease: Lease) -> Option<String> {
@@ -76,8 +69,7 @@ async fn a_standby_takes_over_within_2_s_of_the_leaders_clean_exit() {
 
     second.signal(Signal::SIGTERM);
     assert!(second.ends().await.success());
-    let leases: Api<Lease> = Api::namespaced(place.client.clone(), &place.namespace);
-    let lease = leases.get("gritstone-operator").await.unwrap();
+    let lease = place.api::<Lease>().get("gritstone-operator").await.unwrap();
     assert_eq!(lease.spec.as_ref().unwrap().lease_transitions, Some(1));
     assert_eq!(holder(lease), None);
 }
@@ -91,8 +83,7 @@ async fn a_standby_told_to_stop_leaves_the_lease_alone() {
     second.says(STANDS_BY).await;
     second.signal(Signal::SIGTERM);
     assert!(second.ends().await.success());
-    let leases: Api<Lease> = Api::namespaced(place.client.clone(), &place.namespace);
-    assert!(holder(leases.get("gritstone-operator").await.unwrap()).is_some());
+    assert!(holder(place.api::<Lease>().get("gritstone-operator").await.unwrap()).is_some());
 }
 
 #[tokio::test]
@@ -128,8 +119,7 @@ async fn one_replica_alone_needs_no_lease() {
     let place = Place::new("alone").await;
     let mut alone = place.start(&["--leader-elect=false", "--cluster-id", "test"]);
     is_looked_after(&place, "mail").await;
-    let leases: Api<Lease> = Api::namespaced(place.client.clone(), &place.namespace);
-    assert!(leases.get_opt("gritstone-operator").await.unwrap().is_none());
+    assert!(place.api::<Lease>().get_opt("gritstone-operator").await.unwrap().is_none());
     alone.signal(Signal::SIGTERM);
     assert!(alone.ends().await.success());
 }
@@ -196,7 +186,7 @@ async fn a_line_of_the_log_says_which_object_and_which_reconciliation() {
     let operator = place.start(&["--leader-elect=false"]);
     is_looked_after(&place, "mail").await;
     let line = operator.logs(|line| line["message"] == "applied" && line["kind"] == "Deployment").await;
-    assert_eq!(line["span"]["object"], format!("{}/mail", place.namespace));
+    assert_eq!(line["span"]["object"], format!("{}/mail", place.namespace()));
     assert_eq!(line["span"]["controller"], "queueworker");
     assert_eq!(line["span"]["trace_id"].as_str().map(str::len), Some(32));
 

@@ -2,7 +2,6 @@
 //! the tests write.
 
 mod database;
-mod player;
 mod rival;
 mod scaling;
 #[path = "../support/mod.rs"]
@@ -15,7 +14,7 @@ use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 
-use support::{Rig, condition};
+use support::{Rig, condition, player};
 
 /// A worker that makes sense.
 fn spec() -> Value {

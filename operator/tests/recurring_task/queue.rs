@@ -2,11 +2,11 @@
 
 use gritstone_crds::kinds::{ConditionStatus, RecurringTask};
 use gritstone_store::{MigrateOptions, Session, Store, StoreOptions, TaskView};
-use gritstone_tests::rig::Sql;
+use gritstone_tests::rig::{PATIENCE, Sql, until_shown};
 use gritstone_tests::servers::{Server, TestDatabase};
 use serde_json::{Value, json};
 
-use crate::support::{PATIENCE, Rig, says};
+use crate::support::{Rig, says};
 
 pub struct Queue {
     pub store: Store,
@@ -47,15 +47,11 @@ impl Queue {
 
     /// The row, once it is as expected.
     pub async fn row_when(&self, key: &str, expected: impl Fn(Option<&TaskView>) -> bool) -> Option<TaskView> {
-        let deadline = tokio::time::Instant::now() + PATIENCE;
-        loop {
+        until_shown(PATIENCE, &format!("the row of {key} is as expected"), async || {
             let row = self.row(key).await;
-            if expected(row.as_ref()) {
-                return row;
-            }
-            assert!(tokio::time::Instant::now() < deadline, "{key} never became as expected: {row:#?}");
-            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-        }
+            if expected(row.as_ref()) { Ok(row) } else { Err(format!("{row:#?}")) }
+        })
+        .await
     }
 }
 

@@ -47,17 +47,25 @@ impl Cluster {
     /// # Errors
     /// [`ClusterError::NotInstalled`] when its programs aren't on this machine; what they say when they don't start.
     pub async fn start() -> Result<Self> {
+        Self::start_with(&[]).await
+    }
+
+    /// The same, its API server with options besides its own: `--enable-admission-plugins=...`.
+    ///
+    /// # Errors
+    /// As [`Cluster::start`].
+    pub async fn start_with(options: &[&str]) -> Result<Self> {
         let mut tries = 0;
         loop {
             tries += 1;
-            match Self::try_start().await {
+            match Self::try_start(options).await {
                 Err(ClusterError::Ended { .. }) if tries < TRIES => {}
                 result => return result,
             }
         }
     }
 
-    async fn try_start() -> Result<Self> {
+    async fn try_start(options: &[&str]) -> Result<Self> {
         let programs = Programs::find()?;
         let folder = Folder::create("kubernetes", Account::Ourselves)?;
         let (store, server) = (folder.path().join("etcd"), folder.path().join("kube-apiserver"));
@@ -78,7 +86,9 @@ impl Cluster {
             Guard::start(folder, Signal::SIGKILL, command).map_err(ClusterError::io(format!("starting {name}")))
         };
         let mut etcd = guard("etcd", &store, &etcd_command(&programs, &store, client_port, peer_port))?;
-        let mut api_server = guard("kube-apiserver", &server, &server_command(&programs, &server, client_port, port))?;
+        let mut command = server_command(&programs, &server, client_port, port);
+        command.extend(options.iter().map(OsString::from));
+        let mut api_server = guard("kube-apiserver", &server, &command)?;
 
         let deadline = Instant::now() + START;
         loop {

@@ -21,4 +21,4 @@ pub use program::{built, gritstone};
 pub use running::Running;
 pub use site::Site;
 pub use sql::Sql;
-pub use waiting::{until, until_within};
+pub use waiting::{PATIENCE, until, until_shown, until_within};

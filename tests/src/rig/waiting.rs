@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 /// Long enough for the busiest machine: nothing that works takes this long.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(120);
 
 /// How often a condition that nobody announces is looked at.
 const LOOK: Duration = Duration::from_millis(20);
@@ -11,7 +11,7 @@ const LOOK: Duration = Duration::from_millis(20);
 /// Waits until `look` sees something, and returns that.
 ///
 /// # Panics
-/// After a minute, naming what was waited for.
+/// After [`PATIENCE`], naming what was waited for.
 pub async fn until<T>(what: &str, look: impl AsyncFnMut() -> Option<T>) -> T {
     until_within(PATIENCE, what, look).await
 }
@@ -21,12 +21,20 @@ pub async fn until<T>(what: &str, look: impl AsyncFnMut() -> Option<T>) -> T {
 /// # Panics
 /// When that has passed, naming what was waited for.
 pub async fn until_within<T>(patience: Duration, what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+    until_shown(patience, what, async || look().await.ok_or_else(String::new)).await
+}
+
+/// The same where it helps to know what there is instead, which `look` says.
+///
+/// # Panics
+/// When the patience has passed, with what was waited for and what was seen last.
+pub async fn until_shown<T>(patience: Duration, what: &str, mut look: impl AsyncFnMut() -> Result<T, String>) -> T {
     let began = Instant::now();
     loop {
-        if let Some(seen) = look().await {
-            return seen;
+        match look().await {
+            Ok(seen) => return seen,
+            Err(instead) => assert!(began.elapsed() < patience, "waited {patience:?} in vain until {what} {instead}"),
         }
-        assert!(began.elapsed() < patience, "waited {patience:?} in vain until {what}");
         tokio::time::sleep(LOOK).await;
     }
 }

@@ -12,7 +12,7 @@ use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use serde_json::json;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::support::{Rig, ready_status};
+use super::ground::{Ground, ready_status};
 
 const COST: &str = "controller.kubernetes.io/pod-deletion-cost";
 
@@ -20,13 +20,13 @@ const COST: &str = "controller.kubernetes.io/pod-deletion-cost";
 pub struct Player(#[expect(dead_code, reason = "plays until it is dropped")] AbortOnDropHandle<()>);
 
 impl Player {
-    pub fn start(rig: &Rig, store: &Store, worker: &str) -> Self {
+    pub fn start(ground: &Ground, store: &Store, worker: &str) -> Self {
         let part = Part {
-            deployments: rig.api(),
-            pods: rig.api(),
+            deployments: ground.api(),
+            pods: ground.api(),
             store: store.clone(),
             worker: worker.to_owned(),
-            namespace: rig.namespace().to_owned(),
+            namespace: ground.namespace().to_owned(),
         };
         Player(AbortOnDropHandle::new(tokio::spawn(part.play())))
     }
@@ -52,13 +52,13 @@ impl Part {
             let mut pods = self.pods.list(&selected).await.unwrap().items;
             while pods.len() < wanted {
                 made += 1;
-                pods.push(self.add(&format!("{name}-abc-{made:05}")).await);
+                pods.push(self.add(&format!("{name}-abc-{made:05}"), &deployment).await);
             }
             let cost = |pod: &Pod| pod.annotations().get(COST).map_or(0, |cost| cost.parse::<i32>().unwrap());
             pods.sort_by_key(|pod| (cost(pod), std::cmp::Reverse(pod.name_any())));
             let surplus = pods.len() - wanted;
             for pod in pods.iter().take(surplus) {
-                self.remove(pod).await;
+                self.remove(pod, &deployment).await;
             }
             let status = ready_status(deployment.metadata.generation, wanted as i32);
             let seen = serde_json::to_value(&deployment.status).unwrap();
@@ -69,9 +69,10 @@ impl Part {
         }
     }
 
-    async fn add(&self, name: &str) -> Pod {
+    async fn add(&self, name: &str, deployment: &Deployment) -> Pod {
+        let labels = deployment.spec.as_ref().unwrap().template.metadata.as_ref().unwrap().labels.as_ref();
         let pod = json!({
-            "metadata": {"name": name, "labels": {"gritstone.dev/queue-worker": self.worker}},
+            "metadata": {"name": name, "labels": labels},
             "spec": {"containers": [{"name": "gritstone", "image": "none"}]},
         });
         self.pods.create(&PostParams::default(), &serde_json::from_value(pod).unwrap()).await.unwrap();
@@ -79,7 +80,7 @@ impl Part {
         let pod = self.pods.patch_status(name, &PatchParams::default(), &Patch::Merge(ready)).await.unwrap();
         let process = new_process(3);
         let identity = Identity {
-            cluster_id: Some("test".to_owned()),
+            cluster_id: Some(cluster_id(deployment)),
             namespace: Some(self.namespace.clone()),
             pod: Some(name.to_owned()),
             pod_uid: pod.metadata.uid.clone(),
@@ -90,13 +91,20 @@ impl Part {
         pod
     }
 
-    async fn remove(&self, pod: &Pod) {
+    async fn remove(&self, pod: &Pod, deployment: &Deployment) {
         let mut session = self.store.session().await.unwrap();
-        for worker in session.workers_of("test").await.unwrap() {
+        for worker in session.workers_of(&cluster_id(deployment)).await.unwrap() {
             if Some(&worker.pod_uid) == pod.metadata.uid.as_ref() {
                 session.deregister(worker.process_id).await.unwrap();
             }
         }
         self.pods.delete(&pod.name_any(), &DeleteParams::default().grace_period(0)).await.unwrap();
     }
+}
+
+/// The cluster's id that a Deployment's pods are told.
+pub fn cluster_id(deployment: &Deployment) -> String {
+    let containers = &deployment.spec.as_ref().unwrap().template.spec.as_ref().unwrap().containers;
+    let mut env = containers.iter().flat_map(|container| container.env.iter().flatten());
+    env.find(|variable| variable.name == "GRITSTONE_CLUSTER_ID").unwrap().value.clone().unwrap()
 }

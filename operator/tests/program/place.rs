@@ -1,15 +1,11 @@
 //! The program itself, as often as a test needs it, against one API server for this binary.
 
-use std::path::{Path, PathBuf};
+use std::ops::Deref;
+use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
-use std::time::Duration;
 
 use gritstone_tests::cluster::Cluster;
-use k8s_openapi::api::core::v1::Namespace;
-use kube::api::{Api, PostParams};
-use kube::config::{KubeConfigOptions, Kubeconfig};
-use kube::{Client, Config, ResourceExt};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
@@ -19,43 +15,35 @@ use tokio::process::{Child, Command};
 use tokio::sync::{OnceCell, watch};
 use tokio_util::sync::CancellationToken;
 
-/// How long a busy machine may take.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+use crate::support::{Ground, PATIENCE, start_cluster, until};
 
 async fn cluster() -> &'static Cluster {
     static CLUSTER: OnceCell<Cluster> = OnceCell::const_new();
-    CLUSTER
-        .get_or_init(|| async {
-            let cluster = Cluster::start().await.unwrap();
-            let crds = Path::new(env!("CARGO_MANIFEST_DIR")).join("../crds").display().to_string();
-            cluster.kubectl(&["apply", "-f", &crds]).await.unwrap();
-            cluster.kubectl(&["wait", "--for=condition=Established", "crd", "--all"]).await.unwrap();
-            cluster
-        })
-        .await
+    CLUSTER.get_or_init(|| start_cluster(&[])).await
 }
 
 /// A namespace where operators run and look after what is there.
 pub struct Place {
-    pub client: Client,
-    pub namespace: String,
+    ground: Ground,
     folder: tempfile::TempDir,
     kubeconfig: Value,
 }
 
+impl Deref for Place {
+    type Target = Ground;
+
+    fn deref(&self) -> &Ground {
+        &self.ground
+    }
+}
+
 impl Place {
     pub async fn new(name: &str) -> Self {
-        let path = cluster().await.kubeconfig();
-        let kubeconfig = Kubeconfig::read_from(&path).unwrap();
-        let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.unwrap();
-        let client = Client::try_from(config).unwrap();
-        let namespace = json!({"metadata": {"generateName": format!("{name}-")}});
-        let namespaces: Api<Namespace> = Api::all(client.clone());
-        let made = namespaces.create(&PostParams::default(), &serde_json::from_value(namespace).unwrap()).await;
-        let namespace = made.unwrap().name_any();
-        let mut kubeconfig: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
-        kubeconfig["contexts"][0]["context"]["namespace"] = json!(namespace);
-        Self { client, namespace, folder: tempfile::tempdir().unwrap(), kubeconfig }
+        let ground = Ground::on(cluster().await, name).await;
+        let kubeconfig = std::fs::read(cluster().await.kubeconfig()).unwrap();
+        let mut kubeconfig: Value = serde_json::from_slice(&kubeconfig).unwrap();
+        kubeconfig["contexts"][0]["context"]["namespace"] = json!(ground.namespace());
+        Self { ground, folder: tempfile::tempdir().unwrap(), kubeconfig }
     }
 
     /// Starts an operator. It goes when the result is dropped.
@@ -76,7 +64,7 @@ impl Place {
         let path: PathBuf = self.folder.path().join(format!("{:016x}", rand::random::<u64>()));
         std::fs::write(&path, kubeconfig.to_string()).unwrap();
         let mut child = Command::new(env!("CARGO_BIN_EXE_gritstone-operator"))
-            .args(["--image", "gritstone:test", "--namespace", &self.namespace, "--health", "127.0.0.1:0"])
+            .args(["--image", "gritstone:test", "--namespace", self.namespace(), "--health", "127.0.0.1:0"])
             .args(arguments)
             .env("KUBECONFIG", path)
             .stderr(Stdio::piped())
@@ -143,16 +131,11 @@ impl Operator {
 
     /// Waits until a page is as expected.
     pub async fn page_becomes(&self, path: &str, is_meant: impl Fn(u16, &str) -> bool) {
-        let waiting = async {
-            loop {
-                let (status, text) = self.page(path).await;
-                if is_meant(status, &text) {
-                    return;
-                }
-                tokio::time::sleep(Duration::from_millis(50)).await;
-            }
-        };
-        tokio::time::timeout(PATIENCE, waiting).await.unwrap();
+        until(&format!("{path} is as expected"), async || {
+            let (status, text) = self.page(path).await;
+            is_meant(status, &text)
+        })
+        .await;
     }
 }
 
