@@ -49,10 +49,6 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 - apiGroups: [gritstone.dev]
   resources: [queueworkers/status, dispatchers/status, recurringtasks/status, cronschedules/status]
   verbs: [patch]
-# Where owners may only be named by those who may finalize them.
-- apiGroups: [gritstone.dev]
-  resources: [queueworkers/finalizers, dispatchers/finalizers, recurringtasks/finalizers]
-  verbs: [update]
 # Finalizers.
 - apiGroups: [gritstone.dev]
   resources: [recurringtasks]

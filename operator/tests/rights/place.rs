@@ -1,39 +1,27 @@
 //! The program under the chart's rights, and what the API server wrote down of it.
 
 use std::collections::BTreeSet;
-use std::fmt::Debug;
+use std::ops::Deref;
 use std::path::Path;
 use std::process::Stdio;
 use std::sync::{Arc, Weak};
-use std::time::Duration;
 
 use gritstone_tests::cluster::{Cluster, helm};
-use k8s_openapi::NamespaceResourceScope;
-use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret};
-use kube::api::{Api, DeleteParams, PostParams};
-use kube::config::{KubeConfigOptions, Kubeconfig};
-use kube::{Client, Config, Resource, ResourceExt};
+use k8s_openapi::api::core::v1::ConfigMap;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::process::{Child, Command};
 use tokio::sync::{Mutex, OnceCell};
 
-/// How long a busy machine may take.
-const PATIENCE: Duration = Duration::from_secs(90);
+use crate::support::{Ground, PATIENCE, start_cluster, until};
 
+/// An API server that lets only those name an owner who could delete what they name it of, and finalize the owner, as OpenShift's does.
 async fn start() -> Cluster {
-    let cluster = Cluster::start().await.unwrap();
-    let crds = root().join("crds").display().to_string();
-    cluster.kubectl(&["apply", "-f", &crds]).await.unwrap();
-    cluster.kubectl(&["wait", "--for=condition=Established", "crd", "--all"]).await.unwrap();
-    cluster
+    start_cluster(&["--enable-admission-plugins=OwnerReferencesPermissionEnforcement"]).await
 }
 
-/// One API server for those that look after a namespace.
+/// One for those that look after a namespace.
 async fn shared() -> Arc<Cluster> {
     static CLUSTER: OnceCell<Mutex<Weak<Cluster>>> = OnceCell::const_new();
     let shared = CLUSTER.get_or_init(|| async { Mutex::default() }).await;
@@ -48,15 +36,6 @@ async fn shared() -> Arc<Cluster> {
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
-}
-
-pub async fn wait_for(what: &str, holds: impl AsyncFn() -> bool) {
-    let waiting = async {
-        while !holds().await {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    };
-    assert!(tokio::time::timeout(PATIENCE, waiting).await.is_ok(), "waiting for {what}");
 }
 
 /// A verb, and the resource that it is done to, with its group and part: `patch`, `gritstone.dev/queueworkers/status`.
@@ -79,10 +58,17 @@ impl Right {
 /// A namespace with the chart's rights for an operator in it.
 pub struct Place {
     cluster: Arc<Cluster>,
-    client: Client,
-    namespace: String,
+    ground: Ground,
     rights: Vec<Value>,
     folder: tempfile::TempDir,
+}
+
+impl Deref for Place {
+    type Target = Ground;
+
+    fn deref(&self) -> &Ground {
+        &self.ground
+    }
 }
 
 impl Place {
@@ -97,20 +83,13 @@ impl Place {
     }
 
     async fn on(cluster: Arc<Cluster>, name: &str, values: &[&str]) -> Self {
-        let kubeconfig = Kubeconfig::read_from(cluster.kubeconfig()).unwrap();
-        let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.unwrap();
-        let client = Client::try_from(config).unwrap();
-        let namespaces: Api<Namespace> = Api::all(client.clone());
-        let namespace = json!({"metadata": {"generateName": format!("{name}-")}});
-        let made = namespaces.create(&PostParams::default(), &serde_json::from_value(namespace).unwrap()).await;
-        let namespace = made.unwrap().name_any();
-        let rights = rights(&namespace, values);
+        let ground = Ground::on(&cluster, name).await;
+        let rights = rights(ground.namespace(), values);
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("rights.json");
         std::fs::write(&file, json!({"apiVersion": "v1", "kind": "List", "items": rights}).to_string()).unwrap();
         cluster.kubectl(&["apply", "-f", &file.display().to_string()]).await.unwrap();
-        let place = Self { cluster, client, namespace, rights, folder };
-        place.create_secret().await;
+        let place = Self { cluster, ground, rights, folder };
         place.rights_hold().await;
         place
     }
@@ -121,72 +100,12 @@ impl Place {
         let mut asked = vec![("get", "leases.coordination.k8s.io/gritstone"), ("patch", "events.events.k8s.io")];
         asked.extend(of_cluster.then_some(("get", "namespaces/kube-system")));
         for (verb, resource) in asked {
-            wait_for("rights to hold", async || {
-                let arguments = ["auth", "can-i", verb, resource, "-n", &self.namespace, "--as", &account];
+            until("rights hold", async || {
+                let arguments = ["auth", "can-i", verb, resource, "-n", self.namespace(), "--as", &account];
                 self.cluster.kubectl(&arguments).await.is_ok_and(|said| said.lines().any(|line| line == "yes"))
             })
             .await;
         }
-    }
-
-    fn api<K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>>(&self) -> Api<K> {
-        Api::namespaced(self.client.clone(), &self.namespace)
-    }
-
-    async fn create_secret(&self) {
-        let secret = json!({"metadata": {"name": "app-db"}, "stringData": {"uri": "postgres://127.0.0.1:1/app"}});
-        self.api::<Secret>().create(&PostParams::default(), &serde_json::from_value(secret).unwrap()).await.unwrap();
-    }
-
-    /// Takes the database's Secret away until that is noticed, and gives it back until that is.
-    pub async fn flip_secret(&self) {
-        let reason = async |is_missing: bool| {
-            wait_for("the Secret to be looked for", async || {
-                let worker = self.api::<gritstone_crds::kinds::QueueWorker>().get("mail").await.unwrap();
-                let conditions = worker.status.map(|status| status.conditions).unwrap_or_default();
-                let reached = conditions.iter().find(|condition| condition.r#type == "DatabaseReachable");
-                reached.is_some_and(|condition| (condition.reason == "Unreachable") != is_missing)
-            })
-            .await;
-        };
-        reason(false).await;
-        self.api::<Secret>().delete("app-db", &DeleteParams::default()).await.unwrap();
-        reason(true).await;
-        self.create_secret().await;
-        reason(false).await;
-    }
-
-    pub async fn create<K>(&self, name: &str, spec: Value)
-    where
-        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + DeserializeOwned + Serialize + Debug,
-    {
-        let object = json!({
-            "apiVersion": K::api_version(&()), "kind": K::kind(&()), "metadata": {"name": name}, "spec": spec,
-        });
-        let created = self.api::<K>().create(&PostParams::default(), &serde_json::from_value(object).unwrap()).await;
-        assert!(created.is_ok() || self.api::<K>().get_opt(name).await.unwrap().is_some(), "{created:?}");
-    }
-
-    pub async fn delete<K>(&self, name: &str)
-    where
-        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + Debug + DeserializeOwned,
-    {
-        self.api::<K>().delete(name, &DeleteParams::default()).await.unwrap();
-    }
-
-    /// Whether it isn't there any more.
-    pub async fn is_gone<K>(&self, name: &str) -> bool
-    where
-        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + Debug + DeserializeOwned,
-    {
-        self.api::<K>().get_opt(name).await.unwrap().is_none()
-    }
-
-    pub async fn has_status<K>(&self, name: &str)
-    where
-        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + DeserializeOwned + Serialize + Debug,
-    {
-        wait_for("a status", async || !json!(self.api::<K>().get(name).await.unwrap())["status"].is_null()).await;
     }
 
     /// The id that is kept in the namespace.
@@ -195,25 +114,17 @@ impl Place {
         map.data?.remove("id")
     }
 
-    /// The id that a Deployment's pods are told.
-    pub async fn cluster_id_of(&self, deployment: &str) -> String {
-        let deployment = json!(self.api::<Deployment>().get(deployment).await.unwrap());
-        let env = deployment["spec"]["template"]["spec"]["containers"][0]["env"].as_array().unwrap().clone();
-        let id = env.iter().find(|variable| variable["name"] == "GRITSTONE_CLUSTER_ID").unwrap();
-        id["value"].as_str().unwrap().to_owned()
-    }
-
     fn account(&self) -> String {
-        format!("system:serviceaccount:{}:gritstone", self.namespace)
+        format!("system:serviceaccount:{}:gritstone", self.namespace())
     }
 
     /// Starts the operator as its service account.
     pub async fn start(&self, arguments: &[&str]) -> Operator {
         let cluster = &self.cluster;
-        let token = cluster.kubectl(&["create", "token", "gritstone", "-n", &self.namespace]).await.unwrap();
+        let token = cluster.kubectl(&["create", "token", "gritstone", "-n", self.namespace()]).await.unwrap();
         let mut config: Value = serde_json::from_slice(&std::fs::read(cluster.kubeconfig()).unwrap()).unwrap();
         config["users"][0]["user"] = json!({"token": token.trim()});
-        config["contexts"][0]["context"]["namespace"] = json!(self.namespace);
+        config["contexts"][0]["context"]["namespace"] = json!(self.namespace());
         let path = self.folder.path().join("kubeconfig");
         std::fs::write(&path, config.to_string()).unwrap();
         let child = Command::new(env!("CARGO_BIN_EXE_gritstone-operator"))
@@ -260,9 +171,6 @@ impl Place {
     /// The rights that it has.
     pub fn granted(&self) -> BTreeSet<Right> {
         let mut rights = BTreeSet::new();
-        let texts = |value: &Value| {
-            value.as_array().unwrap().iter().map(|t| t.as_str().unwrap().to_owned()).collect::<Vec<_>>()
-        };
         for role in self.rights.iter().filter(|object| is_of_operator(object)) {
             for rule in role["rules"].as_array().unwrap() {
                 for group in texts(&rule["apiGroups"]) {
@@ -284,7 +192,7 @@ impl Place {
             "rolebinding",
             person,
             "-n",
-            &self.namespace,
+            self.namespace(),
             &format!("--clusterrole={}", added["metadata"]["name"].as_str().unwrap()),
             &format!("--user={person}"),
         ];
@@ -295,10 +203,14 @@ impl Place {
         let (resource, part) = resource.split_once('/').unwrap_or((resource, ""));
         let resource = format!("{resource}.gritstone.dev");
         let part = format!("--subresource={part}");
-        let arguments = ["auth", "can-i", verb, &resource, &part, "-n", &self.namespace, "--as", person];
+        let arguments = ["auth", "can-i", verb, &resource, &part, "-n", self.namespace(), "--as", person];
         // It says no by its exit code, too.
         self.cluster.kubectl(&arguments).await.is_ok_and(|said| said.lines().any(|line| line == "yes"))
     }
+}
+
+fn texts(value: &Value) -> Vec<String> {
+    value.as_array().unwrap().iter().map(|text| text.as_str().unwrap().to_owned()).collect()
 }
 
 /// The roles of people are not the operator's.
