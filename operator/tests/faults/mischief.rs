@@ -13,14 +13,15 @@ use http_body_util::{BodyExt, Full, StreamBody};
 use kube::Client;
 use kube::client::Body;
 use serde_json::json;
-use tokio::sync::Notify;
 use tower::{BoxError, service_fn};
 
 /// One kind of mischief. Calls are counted from 1.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub enum Mischief {
-    /// The operator dies at this call: before it is sent, or before its answer comes.
-    Die { call: usize, is_sent: bool },
+    /// None.
+    Nothing,
+    /// The operator dies once this call has been carried out, before its answer comes.
+    Die { call: usize },
     /// Every third of the first thirty calls is answered like this; `None`: it is done, and the answer doesn't come in time.
     Answer(Option<u16>),
     /// What a watch says comes so.
@@ -39,25 +40,33 @@ pub enum Watching {
     Forgotten,
 }
 
-/// How the operator is doing.
+/// What an operator has met with. Clones share it.
 #[derive(Clone, Default)]
 pub struct Fate {
     calls: Arc<AtomicUsize>,
-    died: Arc<Notify>,
+    met: Arc<AtomicUsize>,
 }
 
 impl Fate {
-    /// Returns once it is dead, if it dies.
-    pub async fn dies(&self) {
-        self.died.notified().await;
+    /// How many calls it has made.
+    pub fn calls(&self) -> usize {
+        self.calls.load(Ordering::SeqCst)
+    }
+
+    /// How often mischief was done to it.
+    pub fn met(&self) -> usize {
+        self.met.load(Ordering::SeqCst)
+    }
+
+    fn meets(&self) {
+        self.met.fetch_add(1, Ordering::SeqCst);
     }
 }
 
 /// A client that works through this mischief.
 pub fn through(mischief: Mischief, fate: Fate, client: Client) -> Client {
     let namespace = client.default_namespace().to_owned();
-    let service =
-        service_fn(move |request: Request<Body>| call(mischief.clone(), fate.clone(), client.clone(), request));
+    let service = service_fn(move |request: Request<Body>| call(mischief, fate.clone(), client.clone(), request));
     Client::new(service, namespace)
 }
 
@@ -76,25 +85,26 @@ async fn call(
 ) -> Result<Response<Answer>, BoxError> {
     let number = fate.calls.fetch_add(1, Ordering::SeqCst) + 1;
     match mischief {
-        Mischief::Die { call, is_sent } if number >= call => {
+        Mischief::Die { call } if number >= call => {
             if number == call {
-                if is_sent {
-                    let _ = client.send(request).await;
-                }
-                fate.died.notify_one();
+                let _ = client.send(request).await;
+                fate.meets();
             }
             std::future::pending().await
         }
-        Mischief::Answer(answer) if number <= 30 && number.is_multiple_of(3) => match answer {
-            Some(code) => Ok(refusal(code)),
-            None => {
-                let _ = client.send(request).await;
-                Err("deadline has elapsed".into())
+        Mischief::Answer(answer) if number <= 30 && number.is_multiple_of(3) => {
+            fate.meets();
+            match answer {
+                Some(code) => Ok(refusal(code)),
+                None => {
+                    let _ = client.send(request).await;
+                    Err("deadline has elapsed".into())
+                }
             }
-        },
+        }
         Mischief::Watch(watching) if request.uri().query().is_some_and(|query| query.contains("watch=true")) => {
             let answer = client.send(request).await?;
-            Ok(answer.map(|body| meddle(watching, body)))
+            Ok(answer.map(|body| meddle(watching, fate, body)))
         }
         _ => Ok(client.send(request).await?.map(whole)),
     }
@@ -112,7 +122,7 @@ fn refusal(code: u16) -> Response<Answer> {
 }
 
 /// The events of a watch, a line each, as they come.
-fn meddle(watching: Watching, body: Body) -> Answer {
+fn meddle(watching: Watching, fate: Fate, body: Body) -> Answer {
     let chunks = body.into_data_stream().map_ok(|chunk| chunk.to_vec()).map_err(|_| ());
     let lines = stream::unfold((chunks, VecDeque::new(), Vec::new()), |(mut chunks, mut lines, mut rest)| async move {
         loop {
@@ -125,23 +135,28 @@ fn meddle(watching: Watching, body: Body) -> Answer {
             }
         }
     });
-    let meddled = lines.enumerate().then(move |(number, line)| async move {
-        let is_third = (number + 1).is_multiple_of(3);
-        match watching {
-            Watching::Doubled => (vec![line.clone(), line], false),
-            Watching::Torn if is_third => (vec![line[..line.len() / 2].to_vec()], true),
-            Watching::Forgotten if is_third => {
-                let gone = json!({"type": "ERROR", "object": {
-                    "kind": "Status", "apiVersion": "v1", "status": "Failure", "code": 410, "reason": "Expired",
-                    "message": "too old resource version",
-                }});
-                (vec![line, format!("{gone}\n").into_bytes()], true)
+    let meddled = lines.enumerate().then(move |(number, line)| {
+        let fate = fate.clone();
+        async move {
+            match watching {
+                Watching::Torn | Watching::Forgotten if !(number + 1).is_multiple_of(3) => return (vec![line], false),
+                _ => fate.meets(),
             }
-            Watching::Late => {
-                tokio::time::sleep(Duration::from_millis(400)).await;
-                (vec![line], false)
+            match watching {
+                Watching::Doubled => (vec![line.clone(), line], false),
+                Watching::Torn => (vec![line[..line.len() / 2].to_vec()], true),
+                Watching::Forgotten => {
+                    let gone = json!({"type": "ERROR", "object": {
+                        "kind": "Status", "apiVersion": "v1", "status": "Failure", "code": 410, "reason": "Expired",
+                        "message": "too old resource version",
+                    }});
+                    (vec![line, format!("{gone}\n").into_bytes()], true)
+                }
+                Watching::Late => {
+                    tokio::time::sleep(Duration::from_millis(400)).await;
+                    (vec![line], false)
+                }
             }
-            Watching::Torn | Watching::Forgotten => (vec![line], false),
         }
     });
     // What ends the watch is still said.
