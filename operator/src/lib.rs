@@ -6,7 +6,7 @@
 //!
 //! `database` keeps an eye on the queue databases that manifests name.
 //! `engine` is the pods that workers and dispatchers have alike, `control` what looking after an object is made of whichever its kind.
-//! [`autoscale`] decides how many workers there should be, `scaler` asks it and makes it so; `pods` are the workers' pods. `death` gives on
+//! [`autoscale`] decides how many workers there should be, `scaler` asks it and makes it so; `pods` watches the pods. `death` gives on
 //! the jobs of workers whose container ended, `owned` knows the objects that ours are made of, `stale` which reads are older than our
 //! writes. `conditions` and `events`, which `recorder` publishes, tell people, `backoff` waits after an error, [`run`] runs it all until it is told to stop.
 //!
@@ -50,3 +50,6 @@ pub use run::run;
 
 /// The field manager of everything but the number of workers of a scaled QueueWorker.
 pub const FIELD_MANAGER: &str = "gritstone-operator";
+
+/// The label that says who manages an object: [`FIELD_MANAGER`] on all that is ours, pods included.
+const MANAGED_BY: &str = "app.kubernetes.io/managed-by";

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::{Engine, pod};
 use crate::apply::Wanted;
 use crate::owned::Kind;
-use crate::{FIELD_MANAGER, Settings};
+use crate::{FIELD_MANAGER, MANAGED_BY, Settings};
 
 /// All of them.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,7 +22,7 @@ pub(crate) fn build(engine: &Engine<'_>, settings: &Settings) -> Built {
     let labels = json!({
         "app.kubernetes.io/name": format!("gritstone-{}", role.as_str()),
         "app.kubernetes.io/instance": engine.name,
-        "app.kubernetes.io/managed-by": FIELD_MANAGER,
+        MANAGED_BY: FIELD_MANAGER,
         role.label(): engine.name,
     });
     let metadata = json!({

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::environment::environment;
 use super::merge::merge;
 use super::{ENGINE, Engine, handler, probes, security};
-use crate::Settings;
+use crate::{FIELD_MANAGER, MANAGED_BY, Settings};
 
 /// The annotation that the engine's manifest is mounted from. So a change of it rolls the pods, and nothing has to be in step with it.
 const SPEC: &str = "gritstone.dev/spec";
@@ -71,8 +71,10 @@ fn required(engine: &Engine<'_>, settings: &Settings) -> Value {
     if let Some(digest) = engine.database_digest {
         annotations[DATABASE] = json!(digest);
     }
+    let mut labels = engine.selector();
+    labels[MANAGED_BY] = json!(FIELD_MANAGER);
     json!({
-        "metadata": {"labels": engine.selector(), "annotations": annotations},
+        "metadata": {"labels": labels, "annotations": annotations},
         "spec": {
             "containers": [{
                 "name": ENGINE,
@@ -137,7 +139,7 @@ mod tests {
             serde_json::from_value(json!({"secretRef": {"name": "app-db", "key": "url"}})).expect("a database");
         let http: HttpHandler =
             serde_json::from_value(json!({"url": "http://127.0.0.1:8080/jobs"})).expect("a handler");
-        let own = json!({"metadata": {"labels": {"team": "shop"}}, "spec": {
+        let own = json!({"metadata": {"labels": {"team": "shop", MANAGED_BY: "someone"}}, "spec": {
             "containers": [
                 {"name": "handler", "image": "shop:1", "securityContext": {"runAsUser": 1000}},
                 {"name": "gritstone", "args": ["other"], "resources": {"limits": {"memory": "64Mi"}}},
@@ -159,6 +161,8 @@ mod tests {
         assert_eq!(handler["securityContext"]["capabilities"]["drop"], json!(["ALL"]));
         assert_eq!(pods["spec"]["terminationGracePeriodSeconds"], 17);
         assert_eq!(pods["metadata"]["labels"]["team"], "shop");
+        // The operator watches no others.
+        assert_eq!(pods["metadata"]["labels"][MANAGED_BY], FIELD_MANAGER);
     }
 
     #[test]

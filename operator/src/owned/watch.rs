@@ -14,9 +14,9 @@ use kube::runtime::{WatchStreamExt, watcher as watch_objects};
 use tokio_util::sync::CancellationToken;
 
 use super::{Key, Kind, Owned, Owner, Seen};
-use crate::FIELD_MANAGER;
 use crate::context::Context;
 use crate::stale::number;
+use crate::{FIELD_MANAGER, MANAGED_BY};
 
 /// Keeps what is known of all owned objects true until `stop` is cancelled.
 pub(crate) async fn watch(context: Arc<Context>, stop: CancellationToken) {
@@ -36,7 +36,7 @@ async fn watch_kind(context: &Context, kind: Kind) {
         Some(namespace) => Api::namespaced_with(context.client.clone(), namespace, &resource),
         None => Api::all_with(context.client.clone(), &resource),
     };
-    let ours = watcher::Config::default().labels(&format!("app.kubernetes.io/managed-by={FIELD_MANAGER}"));
+    let ours = watcher::Config::default().labels(&format!("{MANAGED_BY}={FIELD_MANAGER}"));
     let mut events = pin!(watch_objects(api, ours).default_backoff());
     let mut list = List::new(kind);
     while let Some(event) = events.next().await {

@@ -4,9 +4,9 @@ use gritstone_crds::kinds::{CronSchedule, CronScheduleSpec, RecurringTask};
 use kube::{Resource, ResourceExt};
 use serde_json::json;
 
-use crate::FIELD_MANAGER;
 use crate::apply::Wanted;
 use crate::owned::Kind;
+use crate::{FIELD_MANAGER, MANAGED_BY};
 
 /// The object, of the same name and the task's own.
 pub(super) fn build(task: &RecurringTask, spec: &CronScheduleSpec) -> Wanted {
@@ -21,7 +21,7 @@ pub(super) fn build(task: &RecurringTask, spec: &CronScheduleSpec) -> Wanted {
                 "labels": {
                     "app.kubernetes.io/name": "gritstone-schedule",
                     "app.kubernetes.io/instance": name,
-                    "app.kubernetes.io/managed-by": FIELD_MANAGER,
+                    MANAGED_BY: FIELD_MANAGER,
                 },
                 "ownerReferences": task.controller_owner_ref(&()).map(|owner| vec![owner]),
             },

@@ -1,15 +1,16 @@
-//! The pods of workers, as they are now: one watch, and of each pod only what is asked for.
+//! The pods of workers, as they are now: of each only what is asked for. `watch` watches them, for these and for [`crate::death`].
+
+mod watch;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use futures::{StreamExt as _, pin_mut};
 use k8s_openapi::api::core::v1::Pod;
-use kube::runtime::{WatchStreamExt as _, watcher};
-use kube::{Api, ResourceExt as _};
-use tokio_util::sync::CancellationToken;
+use kube::ResourceExt as _;
+use kube::runtime::watcher::Event;
 
 use crate::engine::Role;
+pub(crate) use watch::watch;
 
 /// Which of several pods a ReplicaSet is to take away first: the one where it is lowest.
 pub(crate) const DELETION_COST: &str = "controller.kubernetes.io/pod-deletion-cost";
@@ -32,66 +33,65 @@ pub(crate) struct WorkerPod {
 /// All of them.
 #[derive(Debug, Default)]
 pub(crate) struct Pods {
-    known: Mutex<Known>,
+    list: Mutex<List>,
 }
 
 #[derive(Debug, Default)]
-struct Known {
-    /// By namespace and QueueWorker, then by name.
-    of: HashMap<(String, String), BTreeMap<String, WorkerPod>>,
+struct List {
+    known: Known,
+    /// The list that is being read. What went while the watch was broken off isn't told of: it is what isn't in there.
+    read: Known,
 }
+
+/// By namespace and QueueWorker, then by name.
+#[derive(Debug, Default)]
+struct Known(HashMap<(String, String), BTreeMap<String, WorkerPod>>);
 
 impl Known {
     fn put(&mut self, pod: WorkerPod) {
         let key = (pod.namespace.clone(), pod.worker.clone());
-        self.of.entry(key).or_default().insert(pod.name.clone(), pod);
+        self.0.entry(key).or_default().insert(pod.name.clone(), pod);
     }
 
     fn remove(&mut self, pod: &Pod) {
         let (Some(namespace), Some(worker)) = (pod.namespace(), pod.labels().get(Role::Worker.label())) else { return };
         let key = (namespace, worker.clone());
-        let Some(pods) = self.of.get_mut(&key) else { return };
+        let Some(pods) = self.0.get_mut(&key) else { return };
         // One of the same name may have come since.
         if pods.get(&pod.name_any()).is_some_and(|known| Some(&known.uid) == pod.metadata.uid.as_ref()) {
             pods.remove(&pod.name_any());
         }
         if pods.is_empty() {
-            self.of.remove(&key);
+            self.0.remove(&key);
         }
     }
 }
 
 impl Pods {
-    /// Watches until `stop` is cancelled.
-    pub(crate) async fn run(&self, api: Api<Pod>, stop: CancellationToken) {
-        let stream = watcher(api, watcher::Config::default().labels(Role::Worker.label())).default_backoff();
-        pin_mut!(stream);
-        // What was there before the watch began anew, and isn't any more, is not told of: it is what doesn't come again.
-        let mut afresh = Known::default();
-        while let Some(Some(event)) = stop.run_until_cancelled(stream.next()).await {
-            match event {
-                Ok(watcher::Event::Init) => afresh = Known::default(),
-                Ok(watcher::Event::InitApply(pod)) => seen(&pod).into_iter().for_each(|pod| afresh.put(pod)),
-                Ok(watcher::Event::InitDone) => *self.known() = std::mem::take(&mut afresh),
-                Ok(watcher::Event::Apply(pod)) => match seen(&pod) {
-                    Some(pod) => self.known().put(pod),
-                    None => self.known().remove(&pod),
-                },
-                Ok(watcher::Event::Delete(pod)) => self.known().remove(&pod),
-                Err(error) => tracing::debug!(%error, "watching the workers' pods failed; trying again"),
-            }
+    /// Takes in what the watch says.
+    fn hear(&self, event: &Event<Pod>) {
+        let mut list = self.list();
+        match event {
+            Event::Init => list.read = Known::default(),
+            Event::InitApply(pod) => seen(pod).into_iter().for_each(|pod| list.read.put(pod)),
+            Event::InitDone => list.known = std::mem::take(&mut list.read),
+            Event::Apply(pod) => match seen(pod) {
+                Some(pod) => list.known.put(pod),
+                None => list.known.remove(pod),
+            },
+            Event::Delete(pod) => list.known.remove(pod),
         }
     }
 
     /// Those of one QueueWorker that have not ended, by name.
     pub(crate) fn of(&self, namespace: &str, worker: &str) -> Vec<WorkerPod> {
-        let known = self.known();
-        let pods = known.of.get(&(namespace.to_owned(), worker.to_owned()));
+        let list = self.list();
+        let pods = list.known.0.get(&(namespace.to_owned(), worker.to_owned()));
         pods.into_iter().flat_map(BTreeMap::values).cloned().collect()
     }
 
-    fn known(&self) -> MutexGuard<'_, Known> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    fn list(&self) -> MutexGuard<'_, List> {
+        self.list.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -125,6 +125,31 @@ mod tests {
             pod["metadata"][name] = value.clone();
         }
         seen(&serde_json::from_value(pod).expect("a pod"))
+    }
+
+    #[test]
+    fn what_went_while_the_watch_was_broken_off_is_not_known_any_more() {
+        let pod = |name: &str| -> Pod {
+            let labels = json!({"gritstone.dev/queue-worker": "mail"});
+            let metadata = json!({"name": name, "namespace": "shop", "uid": name, "labels": labels});
+            serde_json::from_value(json!({"metadata": metadata})).expect("a pod")
+        };
+        let pods = Pods::default();
+        let names = || pods.of("shop", "mail").into_iter().map(|pod| pod.name).collect::<Vec<_>>();
+        let read = |listed: &[&str]| {
+            pods.hear(&Event::Init);
+            listed.iter().for_each(|name| pods.hear(&Event::InitApply(pod(name))));
+        };
+        read(&["a", "b"]);
+        assert!(names().is_empty(), "the list is not whole yet");
+        pods.hear(&Event::InitDone);
+        assert_eq!(names(), ["a", "b"]);
+        pods.hear(&Event::Apply(pod("c")));
+        pods.hear(&Event::Delete(pod("a")));
+        read(&["c"]);
+        assert_eq!(names(), ["b", "c"], "until the list is whole it is as it was");
+        pods.hear(&Event::InitDone);
+        assert_eq!(names(), ["c"]);
     }
 
     #[test]

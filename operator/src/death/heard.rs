@@ -1,17 +1,14 @@
 //! Hearing the kubelets.
 
-use std::collections::HashMap;
-use std::pin::pin;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::StreamExt;
 use gritstone_store::Buried;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 use kube::runtime::events::{Event as Told, EventType};
-use kube::runtime::watcher::{self, Event};
-use kube::runtime::{WatchStreamExt, watcher as watch_objects};
+use kube::runtime::watcher::Event;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
@@ -19,9 +16,7 @@ use tokio_util::task::TaskTracker;
 
 use super::prune::prune;
 use super::statement::{Ended, ended};
-use crate::FIELD_MANAGER;
 use crate::context::Context;
-use crate::control::api;
 
 /// How many deaths are worked on at once.
 const AT_ONCE: usize = 4;
@@ -30,36 +25,45 @@ const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_sec
 /// After so long the heartbeat has aged, and everybody knows.
 const GIVE_UP: Duration = Duration::from_secs(3 * 60);
 
-/// Prunes on the kubelets' word until `stop` is cancelled; what is being pruned then is finished.
-pub(crate) async fn watch(context: Arc<Context>, stop: CancellationToken) {
-    let running = context.instruments.health.begin(context.scoped("watch of pods"));
-    let ours = watcher::Config::default().labels(&format!("app.kubernetes.io/managed-by={FIELD_MANAGER}"));
-    let mut events = pin!(watch_objects(api::<Pod>(&context), ours).default_backoff());
-    let (mut heard, tasks, places) = (Heard::default(), TaskTracker::new(), Arc::new(Semaphore::new(AT_ONCE)));
-    while let Some(Some(event)) = stop.run_until_cancelled(events.next()).await {
-        let event = match event {
-            Ok(event) => event,
-            Err(error) => {
-                tracing::warn!(%error, "watching pods failed: it goes on");
-                continue;
-            }
-        };
-        if matches!(event, Event::InitDone) {
-            running.synced();
-        }
-        if let Some(ended) = heard.hear(&event, &context.settings.cluster_id) {
-            let mourning = Mourning { context: context.clone(), ended };
-            let (places, stop) = (places.clone(), stop.clone());
-            tasks.spawn(async move { mourning.run(&places, &stop).await });
-        }
-    }
-    tasks.close();
-    tasks.wait().await;
+/// Prunes on the kubelets' word until `stop` is cancelled.
+pub(crate) struct Deaths {
+    context: Arc<Context>,
+    stop: CancellationToken,
+    heard: Heard,
+    tasks: TaskTracker,
+    places: Arc<Semaphore>,
 }
 
-/// What was heard already: by pod, when its last container ended.
+impl Deaths {
+    pub(crate) fn new(context: Arc<Context>, stop: CancellationToken) -> Self {
+        let places = Arc::new(Semaphore::new(AT_ONCE));
+        Self { context, stop, heard: Heard::default(), tasks: TaskTracker::new(), places }
+    }
+
+    /// Takes in what the watch of the pods says.
+    pub(crate) fn hear(&mut self, event: &Event<Pod>) {
+        if let Some(ended) = self.heard.hear(event, &self.context.settings.cluster_id) {
+            let mourning = Mourning { context: self.context.clone(), ended };
+            let (places, stop) = (self.places.clone(), self.stop.clone());
+            self.tasks.spawn(async move { mourning.run(&places, &stop).await });
+        }
+    }
+
+    /// Returns once what is being pruned has been.
+    pub(crate) async fn end(self) {
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+}
+
+/// What was heard already.
 #[derive(Debug, Default)]
-struct Heard(HashMap<String, Timestamp>);
+struct Heard {
+    /// By the UID of a pod, when its last container ended.
+    ends: HashMap<String, Timestamp>,
+    /// The pods of the list that is being read. Of those that went while the watch was broken off nothing is told: they are not in it.
+    listed: HashSet<String>,
+}
 
 impl Heard {
     /// The end of a container that is news. Also of a pod that is gone by now: what its last state says was written while it was there.
@@ -67,16 +71,27 @@ impl Heard {
         let (pod, is_gone) = match event {
             Event::Apply(pod) | Event::InitApply(pod) => (pod, false),
             Event::Delete(pod) => (pod, true),
-            Event::Init | Event::InitDone => return None,
+            Event::Init => {
+                self.listed.clear();
+                return None;
+            }
+            Event::InitDone => {
+                let listed = std::mem::take(&mut self.listed);
+                self.ends.retain(|uid, _| listed.contains(uid));
+                return None;
+            }
         };
         let uid = pod.metadata.uid.clone()?;
-        let ended = ended(pod, cluster_id).filter(|ended| self.0.get(&uid) != Some(&ended.finished_at));
+        if matches!(event, Event::InitApply(_)) {
+            self.listed.insert(uid.clone());
+        }
+        let ended = ended(pod, cluster_id).filter(|ended| self.ends.get(&uid) != Some(&ended.finished_at));
         match &ended {
             _ if is_gone => {
-                self.0.remove(&uid);
+                self.ends.remove(&uid);
             }
             Some(ended) => {
-                self.0.insert(uid, ended.finished_at);
+                self.ends.insert(uid, ended.finished_at);
             }
             None => {}
         }
@@ -184,5 +199,20 @@ mod tests {
         assert!(!is_news(Event::Apply(pod(first))) && !is_news(Event::InitApply(pod(first))));
         assert!(is_news(Event::Delete(pod(second))));
         assert!(!is_news(Event::Delete(pod(None))), "it is gone, and that is no proof");
+    }
+
+    #[test]
+    fn a_watch_that_begins_anew_tells_nothing_twice_and_nothing_is_kept_of_pods_that_went_meanwhile() {
+        let mut heard = Heard::default();
+        let end = Some("2026-11-25T12:00:30Z");
+        assert!(heard.hear(&Event::Apply(pod(end)), "here").is_some());
+        for is_listed in [true, false] {
+            assert!(heard.hear(&Event::Init, "here").is_none());
+            if is_listed {
+                assert!(heard.hear(&Event::InitApply(pod(end)), "here").is_none());
+            }
+            assert!(heard.hear(&Event::InitDone, "here").is_none());
+            assert_eq!(heard.ends.len(), usize::from(is_listed));
+        }
     }
 }
