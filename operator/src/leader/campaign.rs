@@ -24,6 +24,7 @@ const OVER: Duration = Duration::from_secs(11);
 const RENEW: Duration = Duration::from_secs(2);
 /// How often a standby looks, and how soon a renewal that failed is tried again.
 const LOOK: Duration = Duration::from_secs(1);
+const _: () = assert!(TERM.as_secs() + 2 * LOOK.as_secs() < 15);
 /// How long the API server may take over one call.
 const ANSWER: Duration = Duration::from_secs(3);
 

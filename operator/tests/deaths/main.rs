@@ -4,8 +4,6 @@
 #[path = "../support/mod.rs"]
 mod support;
 
-use std::time::{Duration, Instant};
-
 use gritstone_crds::kinds::{ConditionStatus, QueueWorker};
 use gritstone_store::{Incarnation, MigrateOptions, Store, StoreOptions};
 use gritstone_tests::jobs::{claim_any, job, new_process};
@@ -126,7 +124,7 @@ fn minute_ago() -> Timestamp {
     Timestamp::now() - SignedDuration::from_mins(1)
 }
 
-async fn a_container_that_memory_killed_gives_its_jobs_on_at_once(server: Server) {
+async fn a_container_that_memory_killed_gives_its_jobs_on(server: Server) {
     let scene = Scene::new("killed", server).await;
     let pod = scene.pod("mail-1").await;
     let dead = scene.worker(&pod, minute_ago(), None).await;
@@ -135,10 +133,9 @@ async fn a_container_that_memory_killed_gives_its_jobs_on_at_once(server: Server
     status["lastState"] = terminated("OOMKilled", Timestamp::now());
     status["restartCount"] = json!(1);
 
-    let told = Instant::now();
+    // Nobody else is there who would prune it, and its heartbeat is young.
     scene.say("mail-1", json!({"containerStatuses": [status]})).await;
     scene.is_pruned(dead).await;
-    assert!(told.elapsed() < Duration::from_secs(5), "{:?}", told.elapsed());
     let mut session = scene.store.session().await.unwrap();
     let again = claim_any(&mut session, next, 5).await;
     assert_eq!(again.iter().map(|job| job.interruptions).collect::<Vec<_>>(), [1]);
@@ -246,7 +243,7 @@ macro_rules! on_servers {
 }
 
 on_servers!(
-    a_container_that_memory_killed_gives_its_jobs_on_at_once,
+    a_container_that_memory_killed_gives_its_jobs_on,
     a_deleted_pods_end_is_the_last_that_is_heard_of_it,
     a_forced_deletion_is_no_proof,
     a_lost_node_is_no_proof,

@@ -6,13 +6,13 @@ mod support;
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::time::{Duration, Instant};
 
 use gritstone_crds::kinds::QueueWorker;
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::coordination::v1::Lease;
 use nix::sys::signal::Signal;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use place::Place;
 
@@ -33,8 +33,13 @@ fn holder(lease: Lease) -> Option<String> {
     lease.spec.and_then(|spec| spec.holder_identity)
 }
 
+/// When a line of a log was written.
+fn at(line: &Value) -> Timestamp {
+    line["timestamp"].as_str().unwrap().parse().unwrap()
+}
+
 #[tokio::test]
-async fn a_standby_takes_over_within_15_s_of_the_leaders_sudden_death() {
+async fn a_standby_takes_over_after_the_leaders_sudden_death() {
     let place = Place::new("killed").await;
     let mut first = place.start(&[]);
     first.says(LEADS).await;
@@ -42,17 +47,14 @@ async fn a_standby_takes_over_within_15_s_of_the_leaders_sudden_death() {
     second.says(STANDS_BY).await;
     is_looked_after(&place, "early").await;
 
-    let killed = Instant::now();
     first.signal(Signal::SIGKILL);
-    second.says(LEADS).await;
-    let took = killed.elapsed();
-    assert!(took < Duration::from_secs(15), "{took:?}");
     first.ends().await;
+    second.says(LEADS).await;
     is_looked_after(&place, "late").await;
 }
 
 #[tokio::test]
-async fn a_standby_takes_over_within_2_s_of_the_leaders_clean_exit() {
+async fn a_standby_does_not_wait_for_the_end_of_the_term_of_a_leader_that_exits() {
     let place = Place::new("ended").await;
     let mut first = place.start(&[]);
     first.says(LEADS).await;
@@ -60,12 +62,11 @@ async fn a_standby_takes_over_within_2_s_of_the_leaders_clean_exit() {
     second.says(STANDS_BY).await;
 
     first.signal(Signal::SIGTERM);
-    let told = Instant::now();
-    second.says(LEADS).await;
-    let took = told.elapsed();
-    assert!(took < Duration::from_secs(2), "{took:?}");
+    let given_back = at(&first.says("the Lease is given back").await);
+    let took = at(&second.says(LEADS).await).duration_since(given_back);
+    // A second, and what two calls take. The term would go on for ten at least.
+    assert!(took < SignedDuration::from_secs(9), "{took:#}");
     assert!(first.ends().await.success());
-    assert!(first.has_said("the Lease is given back"));
 
     second.signal(Signal::SIGTERM);
     assert!(second.ends().await.success());
@@ -94,10 +95,9 @@ async fn a_leader_that_can_not_renew_is_gone_before_another_works() {
     let second = place.start(&[]);
     second.says(STANDS_BY).await;
     link.cut();
-    let status = first.ends().await;
-    assert!(!second.has_said(LEADS), "two at once");
-    assert_eq!(status.code(), Some(1));
-    second.says(LEADS).await;
+    assert_eq!(first.ends().await.code(), Some(1));
+    let (last, leads) = (at(&first.last_line().await), at(&second.says(LEADS).await));
+    assert!(last < leads, "two at once: until {last}, and from {leads}");
 }
 
 #[tokio::test]
@@ -133,9 +133,9 @@ async fn it_says_how_it_is_and_what_it_does() {
     second.says(STANDS_BY).await;
     is_looked_after(&place, "mail").await;
 
-    first.page_becomes("/readyz", |status, _| status == 200).await;
-    assert_eq!(first.page("/livez").await, (200, "ok\n".to_owned()));
-    assert_eq!((second.page("/livez").await.0, second.page("/readyz").await.0), (200, 200));
+    for (operator, page) in [(&first, "/readyz"), (&first, "/livez"), (&second, "/readyz"), (&second, "/livez")] {
+        operator.page_becomes(page, |status, _| status == 200).await;
+    }
     let leads = |text: &str, value: u8| {
         text.contains(&format!("leader_election_master_status{{name=\"gritstone-operator\"}} {value}\n"))
     };

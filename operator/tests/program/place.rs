@@ -103,8 +103,12 @@ impl Operator {
         lines.iter().find(|line| is_meant(line)).unwrap().clone()
     }
 
-    pub fn has_said(&self, message: &str) -> bool {
-        self.log.borrow().iter().any(|line| line["message"] == message)
+    /// What it logged last, now that it has ended.
+    pub async fn last_line(&self) -> Value {
+        let mut log = self.log.clone();
+        while log.changed().await.is_ok() {}
+        let lines = log.borrow();
+        lines.iter().rfind(|line| line["timestamp"].is_string()).unwrap().clone()
     }
 
     pub fn signal(&self, signal: Signal) {
