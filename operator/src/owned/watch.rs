@@ -18,6 +18,10 @@ use crate::context::Context;
 use crate::stale::number;
 use crate::{FIELD_MANAGER, MANAGED_BY};
 
+/// How many objects are read at once when a watch begins: until something is picked out of them they are there whole, and five hundred
+/// Deployments, with two more lists beside them, took 25 MiB.
+const PAGE: u32 = 50;
+
 /// Keeps what is known of all owned objects true until `stop` is cancelled.
 pub(crate) async fn watch(context: Arc<Context>, stop: CancellationToken) {
     let watches = Kind::ALL.map(|kind| {
@@ -36,7 +40,7 @@ async fn watch_kind(context: &Context, kind: Kind) {
         Some(namespace) => Api::namespaced_with(context.client.clone(), namespace, &resource),
         None => Api::all_with(context.client.clone(), &resource),
     };
-    let ours = watcher::Config::default().labels(&format!("{MANAGED_BY}={FIELD_MANAGER}"));
+    let ours = watcher::Config::default().labels(&format!("{MANAGED_BY}={FIELD_MANAGER}")).page_size(PAGE);
     let mut events = pin!(watch_objects(api, ours).default_backoff());
     let mut list = List::new(kind);
     while let Some(event) = events.next().await {
