@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use clap::{ArgAction, Parser};
 
 use crate::logging::LogFormat;
+use crate::scope::Scope;
 
 /// Keeps true on Kubernetes what manifests of gritstone.dev ask for
 #[derive(Clone, Debug, Parser)]
@@ -44,16 +45,16 @@ pub struct Arguments {
 }
 
 impl Arguments {
-    /// The namespaces to look after, each for itself; None is all of them.
-    pub fn scopes(&self, own_namespace: &str) -> Vec<Option<String>> {
+    /// What to look after.
+    pub fn scopes(&self, own_namespace: &str) -> Vec<Scope> {
         let mut named: Vec<&str> =
             self.namespace.iter().map(|name| name.trim()).filter(|name| !name.is_empty()).collect();
         named.sort_unstable();
         named.dedup();
         match &named[..] {
-            [] => vec![Some(own_namespace.to_owned())],
-            named if named.contains(&"*") => vec![None],
-            named => named.iter().map(|name| Some((*name).to_owned())).collect(),
+            [] => vec![Scope::Namespace(own_namespace.to_owned())],
+            named if named.contains(&"*") => vec![Scope::Everywhere],
+            named => named.iter().map(|name| Scope::Namespace((*name).to_owned())).collect(),
         }
     }
 }
@@ -68,10 +69,10 @@ mod tests {
             Arguments::try_parse_from([&["gritstone-operator", "--image", "g:1"], more].concat()).expect("arguments")
         };
         let scopes = |more: &[&str]| read(more).scopes("own");
-        let named = ["a", "b", "c"].map(|name| Some(name.to_owned()));
+        let named = ["a", "b", "c"].map(|name| Scope::Namespace(name.to_owned()));
         assert_eq!(scopes(&["--namespace", "b, a,b", "--namespace", "c"]), named);
-        assert_eq!(scopes(&["--namespace", "*"]), [None]);
-        assert_eq!(scopes(&[]), [Some("own".to_owned())]);
+        assert_eq!(scopes(&["--namespace", "*"]), [Scope::Everywhere]);
+        assert_eq!(scopes(&[]), [Scope::Namespace("own".to_owned())]);
         assert!(read(&[]).leader_elect && read(&["--leader-elect"]).leader_elect);
         assert!(!read(&["--leader-elect=false"]).leader_elect);
     }

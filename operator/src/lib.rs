@@ -8,7 +8,8 @@
 //! `engine` is the pods that workers and dispatchers have alike, `control` what looking after an object is made of whichever its kind.
 //! [`autoscale`] decides how many workers there should be, `scaler` asks it and makes it so; `pods` watches the pods. `death` gives on
 //! the jobs of workers whose container ended, `owned` knows the objects that ours are made of, `stale` which reads are older than our
-//! writes. `conditions` and `events`, which `recorder` publishes, tell people, `backoff` waits after an error, [`run`] runs it all until it is told to stop.
+//! writes, `bell` which objects are to be looked at again, [`Scope`] where objects are. `conditions` and `events`, which `recorder` publishes,
+//! tell people, `backoff` waits after an error, [`run`] runs it all until it is told to stop.
 //!
 //! Around that: [`leader`] lets one of several replicas work, [`health`] and [`metrics`] are what [`pages`] serves, [`logging`] the log,
 //! [`Arguments`] the command line.
@@ -17,6 +18,7 @@ mod apply;
 mod arguments;
 pub mod autoscale;
 mod backoff;
+mod bell;
 mod cluster_id;
 mod conditions;
 mod context;
@@ -40,6 +42,7 @@ mod recorder;
 mod recurring_task;
 mod run;
 mod scaler;
+mod scope;
 mod stale;
 
 pub use arguments::Arguments;
@@ -47,6 +50,7 @@ pub use cluster_id::cluster_id;
 pub use context::Settings;
 pub use instruments::Instruments;
 pub use run::run;
+pub use scope::Scope;
 
 /// The field manager of everything but the number of workers of a scaled QueueWorker.
 pub const FIELD_MANAGER: &str = "gritstone-operator";

@@ -158,12 +158,9 @@ impl Operator {
                 None => return Ok(()),
             },
         };
-        let namespaces = self.arguments.scopes(&self.own_namespace);
-        let runs = namespaces.into_iter().map(|namespace| {
-            let settings = Settings { namespace, image: self.arguments.image.clone(), cluster_id: cluster_id.clone() };
-            run(client.clone(), settings, self.instruments.clone(), stop.clone())
-        });
-        futures::future::join_all(runs).await;
+        let scopes = self.arguments.scopes(&self.own_namespace);
+        let settings = Settings { scopes, image: self.arguments.image.clone(), cluster_id };
+        run(client, settings, self.instruments.clone(), stop).await;
         Ok(())
     }
 }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail};
 use futures::TryStreamExt as _;
 use gritstone_crds::kinds::QueueWorker;
-use gritstone_operator::{Instruments, Settings, run};
+use gritstone_operator::{Instruments, Scope, Settings, run};
 use gritstone_store::{MigrateOptions, NewJob, Store, StoreOptions};
 use gritstone_tests::cluster::Cluster;
 use gritstone_tests::servers::{Server, TestDatabase};
@@ -57,8 +57,8 @@ async fn measure(client: &Client, server: Server) -> Result<()> {
     secrets.create(&PostParams::default(), &serde_json::from_value(secret)?).await?;
 
     let stop = CancellationToken::new();
-    let settings =
-        Settings { namespace: Some(namespace.clone()), image: "none".to_owned(), cluster_id: "bench".to_owned() };
+    let scopes = vec![Scope::Namespace(namespace.clone())];
+    let settings = Settings { scopes, image: "none".to_owned(), cluster_id: "bench".to_owned() };
     let operator = tokio::spawn(run(client.clone(), settings, Instruments::default(), stop.clone()));
     let workers: Api<QueueWorker> = Api::namespaced(client.clone(), &namespace);
     for round in 0..ROUNDS {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use futures::future::ready;
 use futures::stream::select;
-use futures::{FutureExt, Stream, StreamExt, TryStreamExt};
+use futures::{FutureExt, StreamExt, TryStreamExt};
 use kube::ResourceExt;
 use kube::runtime::WatchStreamExt;
 use kube::runtime::controller::{Action, Config, Controller, Error as Watching};
@@ -17,7 +17,7 @@ use rand::Rng;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
-use super::{Error, Ours, api};
+use super::{Error, Ours};
 use crate::context::Context;
 use crate::database::User;
 use crate::metrics::{Outcome, Queue};
@@ -47,10 +47,9 @@ impl From<Again> for Action {
     }
 }
 
-/// Looks after every object of a kind, those included that `triggers` names and whose own objects change, until `stop` is cancelled;
-/// what is under way then is finished.
+/// Looks after every object of a kind, those included whose bell is rung and whose own objects change, until `stop` is cancelled; what is
+/// under way then is finished.
 pub(crate) async fn drive<K, F>(
-    triggers: impl Stream<Item = ObjectRef<K>> + Send + 'static,
     reconcile: fn(Arc<K>, Arc<Context>) -> F,
     context: Arc<Context>,
     stop: CancellationToken,
@@ -58,8 +57,9 @@ pub(crate) async fn drive<K, F>(
     K: Ours,
     F: Future<Output = Result<Again, Error>> + Send + 'static,
 {
+    let rung = context.bells.listen::<K>(&context.scope);
     let name: Arc<str> = K::kind(&()).to_lowercase().into();
-    let running = context.instruments.health.begin(context.scoped(&name));
+    let running = context.instruments.health.begin(context.scope.name(&name));
     context.instruments.metrics.reconciling.begin(&name, CONCURRENCY);
     let queue = context.instruments.metrics.queues.of(&name);
     if stop.run_until_cancelled(context.owned.synced()).await.is_none() {
@@ -71,7 +71,7 @@ pub(crate) async fn drive<K, F>(
     let store = controller.store();
     let (taking, failing, gone) = (queue.clone(), queue.clone(), queue.clone());
     let work = controller
-        .reconcile_on(select(triggers, touched).inspect(move |object: &ObjectRef<K>| {
+        .reconcile_on(select(rung, touched).inspect(move |object: &ObjectRef<K>| {
             queue.add(object.namespace.as_deref().unwrap_or_default(), &object.name);
         }))
         .with_config(Config::default().concurrency(CONCURRENCY))
@@ -124,7 +124,7 @@ pub(crate) async fn drive<K, F>(
 /// whose their fields are, and how kubectl applied them last.
 fn controller<K: Ours>(context: &Context, queue: Arc<Queue>) -> Controller<K> {
     let (reader, writer) = reflector::store();
-    let objects = watcher(api::<K>(context), watcher::Config::default())
+    let objects = watcher(context.scope.api::<K>(&context.client), watcher::Config::default())
         .default_backoff()
         .modify(|object| {
             object.meta_mut().managed_fields = None;

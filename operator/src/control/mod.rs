@@ -11,11 +11,10 @@ use std::fmt::Debug;
 use gritstone_crds::kinds::{Condition, CronScheduleStatus, DispatcherStatus, QueueWorkerStatus, RecurringTaskStatus};
 use k8s_openapi::NamespaceResourceScope;
 use kube::core::object::HasStatus;
-use kube::{Api, Resource, ResourceExt};
+use kube::{Resource, ResourceExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::context::Context;
 pub(crate) use drive::{Again, LOOK, drive};
 pub(crate) use write::{Made, make, report, write_status};
 
@@ -82,14 +81,3 @@ macro_rules! reported {
 }
 
 reported!(QueueWorkerStatus, DispatcherStatus, RecurringTaskStatus, CronScheduleStatus);
-
-/// The objects that the operator looks after: those of one namespace, or of all.
-pub(crate) fn api<K>(context: &Context) -> Api<K>
-where
-    K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
-{
-    match &context.settings.namespace {
-        Some(namespace) => Api::namespaced(context.client.clone(), namespace),
-        None => Api::all(context.client.clone()),
-    }
-}

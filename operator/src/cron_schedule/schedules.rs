@@ -4,16 +4,16 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
-use futures::channel::mpsc;
-use futures::{SinkExt as _, Stream};
 use gritstone_crds::kinds::RecurringTask;
 use gritstone_store::{DatabaseUrl, Error, ScheduleNews, Store, TaskRun};
+use kube::Resource as _;
 use kube::runtime::reflector::ObjectRef;
 use tokio::time::sleep;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::line::Line;
 use super::row::Row;
+use crate::bell::Bells;
 
 /// How often a database is asked whether anything is otherwise: by two small queries, and one more while a run's job has not ended.
 const LOOK: Duration = Duration::from_secs(5);
@@ -23,8 +23,6 @@ const AND_EACH: Duration = Duration::from_millis(50);
 const LONGEST: Duration = Duration::from_secs(60);
 /// How many keys are asked for at once.
 const KEYS_AT_ONCE: usize = 500;
-/// How many RecurringTasks may be on their way to their controller.
-const CHANGED: usize = 1_024;
 
 /// How a RecurringTask stands in its database.
 #[derive(Clone, Debug, PartialEq)]
@@ -35,17 +33,17 @@ pub(crate) enum Stand {
     Waits,
 }
 
-/// All of them. Every database has one connection, and a task that looks at it again and again as long as somebody has a row there.
-#[derive(Default)]
+/// All of them, in whatever namespace. Every database has one connection, and a task that looks at it again and again as long as somebody
+/// has a row there.
 pub(crate) struct Schedules {
     known: Mutex<Known>,
+    bells: Arc<Bells>,
 }
 
 #[derive(Default)]
 struct Known {
     tasks: HashMap<ObjectRef<RecurringTask>, Noted>,
     lines: HashMap<DatabaseUrl, Weak<Watched>>,
-    changed: Option<mpsc::Sender<ObjectRef<RecurringTask>>>,
 }
 
 /// A RecurringTask, as it was when it was looked at last.
@@ -71,6 +69,11 @@ impl std::ops::Deref for Watched {
 }
 
 impl Schedules {
+    /// None yet; `bells` are rung for those that stand otherwise than was noted.
+    pub(crate) fn new(bells: Arc<Bells>) -> Arc<Self> {
+        Arc::new(Self { known: Mutex::default(), bells })
+    }
+
     /// The connection to a database that answers.
     pub(crate) fn line(self: &Arc<Self>, store: &Store) -> Arc<Watched> {
         let mut known = self.known();
@@ -102,13 +105,6 @@ impl Schedules {
         self.known().tasks.remove(task);
     }
 
-    /// Those that stand otherwise than was noted. For one listener.
-    pub(crate) fn changes(&self) -> impl Stream<Item = ObjectRef<RecurringTask>> + Send + 'static {
-        let (sender, receiver) = mpsc::channel(CHANGED);
-        self.known().changed = Some(sender);
-        receiver
-    }
-
     /// Those on this line, by key.
     fn on(&self, line: &Arc<Line>) -> Vec<(ObjectRef<RecurringTask>, String, Stand)> {
         let known = self.known();
@@ -136,12 +132,9 @@ async fn look(schedules: Weak<Schedules>, line: Weak<Line>) {
             }
         };
         pause = (LOOK + AND_EACH * u32::try_from(changed.len()).unwrap_or(u32::MAX)).min(LONGEST);
-        let sender = schedules.known().changed.clone();
-        if let Some(mut sender) = sender {
-            for task in changed {
-                // Only fails where the controller has ended.
-                let _ = sender.send(task).await;
-            }
+        let kind = RecurringTask::kind(&());
+        for task in changed {
+            schedules.bells.ring(&kind, task.namespace.as_deref().unwrap_or_default(), &task.name);
         }
     }
 }

@@ -4,7 +4,7 @@ use gritstone_crds::kinds::Condition;
 use jiff::Timestamp;
 
 use super::fault::DatabaseFault;
-use super::registry::Standing;
+use super::known::Standing;
 use crate::conditions::Saying;
 
 const KIND: &str = "DatabaseReachable";

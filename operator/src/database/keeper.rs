@@ -13,7 +13,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use super::demand::Demand;
 use super::fault::DatabaseFault;
 use super::look::{Look, Looking};
-use super::registry::User;
+use super::user::User;
 
 /// How long connecting may take, and a look. The operator is in no hurry, and a person who waits for the condition is.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -123,6 +123,12 @@ impl Database {
                 }
             }
         }
+    }
+
+    /// Whether somebody asks for its tables to be made.
+    #[cfg(test)]
+    pub(super) fn is_to_migrate(&self) -> bool {
+        self.wishes.migrate.load(Ordering::Relaxed)
     }
 
     /// Says whether somebody asks for its tables to be made.

@@ -7,8 +7,8 @@ use gritstone_store::{ClassBacklog, Error, QueueBacklog, Session, WorkerLoad};
 use tokio::time::Instant;
 
 use super::demand::Demand;
-use super::registry::User;
 use super::share::{Counted, Share, share_out};
+use super::user::User;
 
 /// How long a new worker takes to its first claim, about: what is due within that is none too early to be seen to.
 pub(crate) const START_UP: Duration = Duration::from_secs(5);

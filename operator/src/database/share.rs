@@ -9,7 +9,7 @@ use std::time::Duration;
 use gritstone_store::{ClassBacklog, QueueBacklog};
 
 use super::demand::Demand;
-use super::registry::User;
+use super::user::User;
 
 /// The part of one QueueWorker in what waits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

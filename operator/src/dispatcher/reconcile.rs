@@ -19,7 +19,7 @@ use crate::owned::Part;
 
 /// Looks after every Dispatcher until `stop` is cancelled.
 pub(crate) async fn run(context: Arc<Context>, stop: CancellationToken) {
-    drive(context.databases.changes(), reconcile, context, stop).await;
+    drive(reconcile, context, stop).await;
 }
 
 async fn reconcile(dispatcher: Arc<Dispatcher>, context: Arc<Context>) -> Result<Again, Error> {

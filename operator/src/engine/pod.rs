@@ -108,10 +108,11 @@ fn grace_seconds(drain_timeout: Duration) -> u64 {
 mod tests {
     use super::*;
     use crate::engine::Role;
+    use crate::scope::Scope;
     use gritstone_crds::kinds::{CommandHandler, Database, HandlerKind, HttpHandler};
 
     fn settings() -> Settings {
-        Settings { namespace: None, image: "gritstone:1".to_owned(), cluster_id: "cluster".to_owned() }
+        Settings { scopes: vec![Scope::Everywhere], image: "gritstone:1".to_owned(), cluster_id: "cluster".to_owned() }
     }
 
     fn engine(role: Role) -> Engine<'static> {

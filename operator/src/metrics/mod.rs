@@ -1,7 +1,8 @@
 //! What the operator counts, under the names that controllers of Kubernetes share, so that dashboards made for those work.
 //!
-//! `reconciling` has the controllers' work, `queues` what waits for it, `requests` the calls to the API server, `leading` whether this one works. Others add
-//! theirs by [`Metrics::register`]. No label names an object: there may be ten thousand.
+//! `reconciling` has the controllers' work, `queues` what waits for it, `requests` the calls to the API server, `leading` whether this one
+//! works. What is counted of the dead and of scaling is where that is done. All are there once, however many namespaces are looked after. No
+//! label but scaling's names an object: there may be ten thousand.
 
 mod leading;
 mod queues;
@@ -15,17 +16,18 @@ pub(crate) use reconciling::Outcome;
 pub use reconciling::Reconciling;
 pub use requests::{Requests, RequestsLayer};
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
 
 use crate::death::Pruned;
+use crate::scaler::Gauges;
 
 /// All of them. Clones share them.
 #[derive(Clone, Debug)]
 pub struct Metrics {
-    registry: Arc<Mutex<Registry>>,
+    registry: Arc<Registry>,
     /// The controllers' work.
     pub reconciling: Reconciling,
     /// What waits to be reconciled.
@@ -36,30 +38,26 @@ pub struct Metrics {
     pub leading: Leading,
     /// The dead.
     pub(crate) pruned: Pruned,
+    /// Workers that scale by load.
+    pub(crate) scaling: Gauges,
 }
 
 impl Default for Metrics {
     fn default() -> Self {
         let mut registry = Registry::default();
         let (reconciling, requests) = (Reconciling::new(&mut registry), Requests::new(&mut registry));
-        let (leading, pruned) = (Leading::new(&mut registry), Pruned::new(&mut registry));
-        let queues = Queues::new(&mut registry);
-        Self { registry: Arc::new(Mutex::new(registry)), reconciling, queues, requests, leading, pruned }
+        let (leading, queues) = (Leading::new(&mut registry), Queues::new(&mut registry));
+        let (pruned, scaling) = (Pruned::new(&mut registry), Gauges::new(&mut registry));
+        Self { registry: Arc::new(registry), reconciling, queues, requests, leading, pruned, scaling }
     }
 }
 
 impl Metrics {
-    /// Adds some: `add` is given the registry.
-    pub fn register<T>(&self, add: impl FnOnce(&mut Registry) -> T) -> T {
-        add(&mut self.registry.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
     /// All of them as text, as Prometheus reads it (OpenMetrics 1.0).
     pub fn text(&self) -> String {
         self.queues.measure();
         let mut text = String::new();
-        let registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
-        match encode(&mut text, &registry) {
+        match encode(&mut text, &self.registry) {
             Ok(()) => text,
             // Writing to memory doesn't fail.
             Err(_) => String::new(),

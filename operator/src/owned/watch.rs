@@ -7,7 +7,6 @@ use std::sync::Arc;
 use futures::future::join_all;
 use futures::{SinkExt, StreamExt};
 use kube::ResourceExt;
-use kube::api::Api;
 use kube::core::DynamicObject;
 use kube::runtime::watcher::{self, Event};
 use kube::runtime::{WatchStreamExt, watcher as watch_objects};
@@ -34,12 +33,8 @@ pub(crate) async fn watch(context: Arc<Context>, stop: CancellationToken) {
 }
 
 async fn watch_kind(context: &Context, kind: Kind) {
-    let running = context.instruments.health.begin(context.scoped(&format!("watch of {}s", kind.as_str())));
-    let resource = kind.resource();
-    let api: Api<DynamicObject> = match &context.settings.namespace {
-        Some(namespace) => Api::namespaced_with(context.client.clone(), namespace, &resource),
-        None => Api::all_with(context.client.clone(), &resource),
-    };
+    let running = context.instruments.health.begin(context.scope.name(&format!("watch of {}s", kind.as_str())));
+    let api = context.scope.api_of(&context.client, &kind.resource());
     let ours = watcher::Config::default().labels(&format!("{MANAGED_BY}={FIELD_MANAGER}")).page_size(PAGE);
     let mut events = pin!(watch_objects(api, ours).default_backoff());
     let mut list = List::new(kind);

@@ -10,15 +10,14 @@ use kube::runtime::{WatchStreamExt as _, watcher as watch_objects};
 use tokio_util::sync::CancellationToken;
 
 use crate::context::Context;
-use crate::control::api;
 use crate::death::Deaths;
 use crate::{FIELD_MANAGER, MANAGED_BY};
 
 /// Tells [`super::Pods`] and [`Deaths`] of all pods until `stop` is cancelled; what a death has begun then is finished.
 pub(crate) async fn watch(context: Arc<Context>, stop: CancellationToken) {
-    let running = context.instruments.health.begin(context.scoped("watch of pods"));
+    let running = context.instruments.health.begin(context.scope.name("watch of pods"));
     let ours = watcher::Config::default().labels(&format!("{MANAGED_BY}={FIELD_MANAGER}"));
-    let mut events = pin!(watch_objects(api::<Pod>(&context), ours).default_backoff());
+    let mut events = pin!(watch_objects(context.scope.api::<Pod>(&context.client), ours).default_backoff());
     let mut deaths = Deaths::new(context.clone(), stop.clone());
     while let Some(Some(event)) = stop.run_until_cancelled(events.next()).await {
         match event {

@@ -20,7 +20,7 @@ use crate::owned::Part;
 
 /// Looks after every QueueWorker until `stop` is cancelled.
 pub(crate) async fn run(context: Arc<Context>, stop: CancellationToken) {
-    drive(context.databases.changes(), reconcile, context, stop).await;
+    drive(reconcile, context, stop).await;
 }
 
 async fn reconcile(worker: Arc<QueueWorker>, context: Arc<Context>) -> Result<Again, Error> {

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::stream::select;
 use gritstone_crds::kinds::{CronSchedule, CronScheduleSpec, RecurringTask, RecurringTaskStatus};
 use gritstone_store::Error as StoreError;
 use jiff::Timestamp;
@@ -23,8 +22,7 @@ use crate::database::{DatabaseFault, User};
 
 /// Looks after every RecurringTask until `stop` is cancelled.
 pub(crate) async fn run(context: Arc<Context>, stop: CancellationToken) {
-    let triggers = select(context.databases.changes(), context.schedules.changes());
-    drive(triggers, reconcile, context, stop).await;
+    drive(reconcile, context, stop).await;
 }
 
 async fn reconcile(task: Arc<RecurringTask>, context: Arc<Context>) -> Result<Again, Error> {

@@ -15,16 +15,16 @@ struct Labels {
     queue_worker: String,
 }
 
-/// All of them. Clones share them.
+/// Those of all QueueWorkers, in whatever namespace. Clones share them.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Gauges {
+pub(crate) struct Gauges {
     replicas: Family<Labels, Gauge>,
     ready: Family<Labels, Gauge>,
     oldest: Family<Labels, Gauge<f64, AtomicU64>>,
 }
 
 impl Gauges {
-    pub(super) fn new(registry: &mut Registry) -> Self {
+    pub(crate) fn new(registry: &mut Registry) -> Self {
         let gauges = Self::default();
         registry.register(
             "gritstone_queue_worker_replicas_wanted",

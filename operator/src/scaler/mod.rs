@@ -23,7 +23,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use crate::context::Context;
 use crate::database::{Looks, User};
 use crate::metrics::Metrics;
-use gauges::Gauges;
+pub(crate) use gauges::Gauges;
 pub(crate) use order::{CONNECTIONS, Order, Said, State};
 
 /// The tasks of all QueueWorkers that scale by load.
@@ -43,7 +43,7 @@ struct Running {
 impl Scalers {
     /// None yet; their numbers will be among `metrics`.
     pub(crate) fn new(metrics: &Metrics) -> Self {
-        Scalers { running: Mutex::default(), gauges: metrics.register(Gauges::new) }
+        Scalers { running: Mutex::default(), gauges: metrics.scaling.clone() }
     }
 
     /// Scales the QueueWorker, by these looks, until it is [dismissed](Self::dismiss). What its task has said so far.

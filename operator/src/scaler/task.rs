@@ -209,7 +209,7 @@ impl Task {
             to: number(to),
             reason: reason.clone(),
         });
-        context.databases.touch(&self.user);
+        context.touch(&self.user);
         let what = if to > from { "ScaledUp" } else { "ScaledDown" };
         self.event(context, order, EventType::Normal, what, format!("from {from} to {to} workers: {reason}")).await;
         Ok(true)
@@ -360,7 +360,7 @@ impl Task {
         if said.state != state {
             said.state = state;
             drop(said);
-            context.databases.touch(&self.user);
+            context.touch(&self.user);
         }
     }
 

@@ -155,6 +155,20 @@ async fn it_says_how_it_is_and_what_it_does() {
     every_metric_is_in_the_table(&first.page("/metrics").await.1);
 }
 
+#[tokio::test]
+async fn with_several_namespaces_each_is_looked_after_and_each_metric_is_there_once() {
+    let (first, second) = (Place::new("several").await, Place::new("several").await);
+    let operator = first.start(&["--leader-elect=false", "--namespace", second.namespace()]);
+    is_looked_after(&first, "mail").await;
+    is_looked_after(&second, "mail").await;
+    operator.page_becomes("/readyz", |status, _| status == 200).await;
+    let (_, text) = operator.page("/metrics").await;
+    let mut names: Vec<_> = text.lines().filter(|line| line.starts_with("# TYPE ")).collect();
+    names.sort_unstable();
+    let twice: Vec<_> = names.windows(2).filter(|pair| pair[0] == pair[1]).collect();
+    assert!(twice.is_empty(), "{twice:?}");
+}
+
 /// Holds the reference to what an operator at work shows, names and types.
 fn every_metric_is_in_the_table(text: &str) {
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/reference/operator.md");

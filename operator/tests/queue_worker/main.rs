@@ -2,6 +2,7 @@
 //! the tests write.
 
 mod database;
+mod namespaces;
 mod rival;
 mod scaling;
 #[path = "../support/mod.rs"]

@@ -19,7 +19,7 @@ use crate::rival;
 use crate::support::{Rig, condition, says};
 
 /// A QueueWorker on the database that the Secret `queue` names.
-fn scaled(autoscaling: Value) -> Value {
+pub fn scaled(autoscaling: Value) -> Value {
     let mut spec = on("queue");
     spec["autoscaling"] = autoscaling;
     spec
@@ -37,7 +37,7 @@ fn replicas(deployment: &Deployment) -> Option<i32> {
     deployment.spec.as_ref().unwrap().replicas
 }
 
-async fn has_replicas(rig: &Rig, worker: &str, wanted: i32) -> Deployment {
+pub async fn has_replicas(rig: &Rig, worker: &str, wanted: i32) -> Deployment {
     rig.get::<Deployment>(&format!("{worker}-worker"), |d| replicas(d) == Some(wanted)).await
 }
 

@@ -1,9 +1,9 @@
-//! A namespace and an operator that looks after it alone, inside this process.
+//! A namespace and an operator that looks after it, inside this process.
 
 use std::ops::Deref;
 use std::sync::{Arc, Mutex};
 
-use gritstone_operator::{Instruments, Settings, run};
+use gritstone_operator::{Instruments, Scope, Settings, run};
 use gritstone_tests::cluster::Cluster;
 use kube::Client;
 use kube::client::{Body, ClientBuilder};
@@ -15,14 +15,21 @@ use tower::util::MapRequestLayer;
 use super::ground::{Ground, start_cluster, until};
 
 /// One API server for all tests of a binary.
-async fn cluster() -> &'static Cluster {
-    static CLUSTER: OnceCell<Cluster> = OnceCell::const_new();
-    CLUSTER.get_or_init(|| start_cluster(&[])).await
+async fn cluster() -> Arc<Cluster> {
+    static CLUSTER: OnceCell<Arc<Cluster>> = OnceCell::const_new();
+    CLUSTER.get_or_init(own_cluster).await.clone()
+}
+
+async fn own_cluster() -> Arc<Cluster> {
+    Arc::new(start_cluster(&[]).await)
 }
 
 /// A namespace with the database's Secret, and an operator until this is dropped.
 pub struct Rig {
+    cluster: Arc<Cluster>,
     ground: Ground,
+    /// What its operator looks after.
+    scopes: Vec<Scope>,
     requests: Arc<Mutex<Vec<String>>>,
     instruments: Instruments,
     operator: Mutex<Option<Runtime>>,
@@ -51,11 +58,39 @@ impl Rig {
         rig
     }
 
+    /// Two namespaces, by their names' order. The operator of the first looks after both, each for itself.
+    pub async fn pair(name: &str) -> [Self; 2] {
+        let [mut first, second] = Self::two(cluster().await, name).await;
+        first.scopes.extend(second.scopes.clone());
+        first.start_operator();
+        [first, second]
+    }
+
+    /// Two namespaces of a cluster whose operator looks after everything.
+    pub async fn pair_of_all(name: &str) -> [Self; 2] {
+        let [mut first, second] = Self::two(own_cluster().await, name).await;
+        first.scopes = vec![Scope::Everywhere];
+        first.start_operator();
+        [first, second]
+    }
+
+    async fn two(cluster: Arc<Cluster>, name: &str) -> [Self; 2] {
+        let mut rigs = [Self::on(cluster.clone(), name).await, Self::on(cluster, name).await];
+        rigs.sort_by(|a, b| a.namespace().cmp(b.namespace()));
+        rigs
+    }
+
     /// The namespace alone.
     pub async fn without_operator(name: &str) -> Self {
-        let ground = Ground::on(cluster().await, name).await;
+        Self::on(cluster().await, name).await
+    }
+
+    async fn on(cluster: Arc<Cluster>, name: &str) -> Self {
+        let ground = Ground::on(&cluster, name).await;
         ground.create_secret().await;
-        Self { ground, requests: Arc::default(), instruments: Instruments::default(), operator: Mutex::default() }
+        let scopes = vec![Scope::Namespace(ground.namespace().to_owned())];
+        let (requests, instruments, operator) = (Arc::default(), Instruments::default(), Mutex::default());
+        Self { cluster, ground, scopes, requests, instruments, operator }
     }
 
     /// Starts an operator. The one before, if there is one, ends in the middle of whatever it does, as if it was killed.
@@ -65,11 +100,8 @@ impl Rig {
 
     /// Starts one whose client is made of the one that is given.
     pub fn start_operator_with(&self, client: impl FnOnce(Client) -> Client + Send + 'static) {
-        let settings = Settings {
-            namespace: Some(self.namespace().to_owned()),
-            image: "gritstone:test".to_owned(),
-            cluster_id: "test".to_owned(),
-        };
+        let settings =
+            Settings { scopes: self.scopes.clone(), image: "gritstone:test".to_owned(), cluster_id: "test".to_owned() };
         let noted = self.requests.clone();
         let note = move |request: http::Request<Body>| {
             noted.lock().unwrap().push(format!("{} {}", request.method(), request.uri()));
@@ -92,7 +124,7 @@ impl Rig {
     /// What kubectl prints in this namespace.
     pub async fn kubectl(&self, arguments: &[&str]) -> String {
         let arguments: Vec<_> = ["-n", self.namespace()].into_iter().chain(arguments.iter().copied()).collect();
-        cluster().await.kubectl(&arguments).await.unwrap()
+        self.cluster.kubectl(&arguments).await.unwrap()
     }
 
     /// Waits until something is so.
