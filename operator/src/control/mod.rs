@@ -21,7 +21,7 @@ pub(crate) use write::{Made, make, report, write_status};
 /// Why an object could not be looked after this time. It is tried again.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
-    #[error("reading the Secret of {object} failed: {source}")]
+    #[error("reading the Secret or the Deployment of {object} failed: {source}")]
     Observe { object: String, source: kube::Error },
     #[error("applying the {kind} of {object} failed: {source}")]
     Apply { object: String, kind: String, source: kube::Error },
