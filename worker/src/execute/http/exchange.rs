@@ -14,7 +14,7 @@ use crate::execute::{Context, Job, JobError, Outcome, Report};
 use http_body_util::BodyExt as _;
 use hyper::body::Bytes;
 use hyper::body::Incoming;
-use hyper::header::{CONTENT_TYPE, LOCATION};
+use hyper::header::{CONTENT_TYPE, HeaderMap, LOCATION};
 use hyper::{Method, Response};
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,6 +26,9 @@ const QUOTED: usize = 8 * 1024;
 /// A server that closed an idle connection did so before it could see the job, and that shows within a round trip. What breaks
 /// later broke over the job.
 const CLOSE_SEEN_WITHIN: Duration = Duration::from_secs(1);
+
+/// How long a response may be on its way to us that the server has sent by the time that the job is told to stop.
+const ON_ITS_WAY: Duration = Duration::from_millis(50);
 
 /// Runs a job.
 pub(super) async fn run(handler: &HttpHandler, job: &Arc<Job>, context: &Context) -> Report {
@@ -119,7 +122,20 @@ impl Exchange<'_> {
         loop {
             let (mut connection, is_new) = self.connection().await?;
             let sent = Instant::now();
-            let response = self.during(limit, connection.send(request)).await?;
+            let mut sending = Box::pin(connection.send(request));
+            let response = match self.during(limit, &mut sending).await {
+                Err(ended @ Ended::Stopped(_)) => match timeout(ON_ITS_WAY, &mut sending).await {
+                    // One that says that the job goes on doesn't see this connection close.
+                    Ok(Ok(response)) if meaning(response.status(), response.headers()) == Meaning::GoesOn => {
+                        let location = self.location(response.headers());
+                        return self.tell_to_stop(location, ended).await;
+                    }
+                    Ok(Ok(response)) => Ok(response),
+                    _ => return Err(ended),
+                },
+                response => response?,
+            };
+            drop(sending);
             let mut error = match response {
                 Ok(response) => {
                     self.heard = Instant::now();
@@ -197,9 +213,7 @@ impl Exchange<'_> {
                 Outcome::Retry { delay: None, error }.into()
             }
             Meaning::GoesOn => {
-                let location = head.headers.get(LOCATION).and_then(|value| value.to_str().ok());
-                let location = location.and_then(|text| self.handler.settings.endpoint.join(text));
-                let location = location.and_then(|endpoint| Target::try_from(endpoint).ok());
+                let location = self.location(&head.headers);
                 self.heard = Instant::now();
                 return self.wait_for_callback(location).await;
             }
@@ -254,6 +268,12 @@ impl Exchange<'_> {
         Ok(Ok(listener.hear_rest(&mut reading.lines)))
     }
 
+    /// Where a job that goes on can be told to stop.
+    fn location(&self, headers: &HeaderMap) -> Option<Target> {
+        let location = headers.get(LOCATION)?.to_str().ok()?;
+        self.handler.settings.endpoint.join(location).and_then(|endpoint| Target::try_from(endpoint).ok())
+    }
+
     /// Waits until a job that goes on says that it is over; when it must stop, tells it so if it said where.
     async fn wait_for_callback(&mut self, location: Option<Target>) -> Result<Report, Ended> {
         let limit = self.handler.settings.heartbeat_timeout;
@@ -261,6 +281,11 @@ impl Exchange<'_> {
             Err(ended @ (Ended::Stopped(_) | Ended::Silent(_))) => ended,
             other => return other,
         };
+        self.tell_to_stop(location, ended).await
+    }
+
+    /// Tells a job that goes on to stop, as it has `ended` here, if it said where.
+    async fn tell_to_stop(&mut self, location: Option<Target>, ended: Ended) -> Result<Report, Ended> {
         let Some(location) = location else { return Err(ended) };
         let told = async {
             if let Ok(mut connection) = self.handler.connect().await {
