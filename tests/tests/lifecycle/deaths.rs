@@ -143,7 +143,28 @@ async fn a_restarted_container_buries_its_predecessor_and_nobody_else(engine: En
     site.listed("Worker", 2).await;
 }
 
+/// What is seen of process ids from here says nothing of a pod: the number of its namespace may be another's by now.
+async fn who_is_of_another_pod_is_left_to_its_heartbeat(engine: Engine) {
+    let site = Site::new(engine, &Crew::default()).await;
+    let pod = [
+        ("GRITSTONE_CLUSTER_ID", "here"),
+        ("GRITSTONE_NAMESPACE", "shop"),
+        ("GRITSTONE_POD", "mail-1"),
+        ("GRITSTONE_POD_UID", "8f3c1d4e-0000-4000-8000-000000000001"),
+    ];
+    let mut in_pod = site.run_with(&["work", "--file", &site.manifests()], &pod);
+    let listed = site.listed("Worker", 1).await;
+    let mut in_none = site.work();
+    site.listed("Worker", 2).await;
+    in_pod.kill().await;
+    in_none.kill().await;
+    let _dispatcher = site.dispatch();
+    // Both are looked at in the same round, that of the pod first.
+    assert_eq!(site.listed("Worker", 1).await, listed);
+}
+
 super::on_a_file_and_a_server!(
+    who_is_of_another_pod_is_left_to_its_heartbeat,
     a_restarted_container_buries_its_predecessor_and_nobody_else,
     a_killed_worker_is_replaced_and_its_jobs_run_again,
     a_killed_dispatcher_is_replaced,

@@ -163,12 +163,13 @@ async fn sweep(store: &Store, session: &mut Session<'_>) -> Result<(), Error> {
 async fn bury_neighbours(store: &Store, session: &mut Session<'_>, own: &Registration) -> Result<(), Error> {
     let pod = identity::own_pod();
     for process in in_time(session.processes()).await? {
-        let Some(incarnation) = process.incarnation.as_deref().filter(|_| process.id != own.process_id) else {
-            continue;
-        };
+        // The number of a dead pod's pid namespace is given again, to another pod of that node for one; and machines that were cloned while
+        // they ran have the same boot. So pods know of nobody but their own.
+        let is_near = process.id != own.process_id && process.pod == pod;
+        let Some(incarnation) = process.incarnation.as_deref().filter(|_| is_near) else { continue };
         let how = if identity::is_gone(incarnation) {
             format!("pid {} is gone from its host", process.pid)
-        } else if pod.is_some() && process.pod == pod && identity::is_predecessor(incarnation) {
+        } else if pod.is_some() && identity::is_predecessor(incarnation) {
             "its container was started anew".to_owned()
         } else {
             continue;
