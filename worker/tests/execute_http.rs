@@ -25,6 +25,7 @@ fn main() -> ExitCode {
             a_job_that_goes_on_calls_back,
             a_job_that_goes_on_and_must_stop_is_told_so,
             a_job_that_goes_on_in_silence_is_given_up,
+            an_answer_that_is_there_when_the_job_is_told_to_stop_counts,
             a_kept_connection_that_breaks_interrupts_a_job_once,
             a_server_that_is_silent_is_given_up,
             a_body_without_end_takes_no_memory_and_ends,
@@ -178,6 +179,24 @@ async fn a_job_that_goes_on_in_silence_is_given_up() {
     let handler = HttpHandler::new(Settings { heartbeat_timeout: SHORT, ..server.settings() }).unwrap();
     let error = error(run(&handler, sample(json!(["go on", scratch.path().join("started")]))).await);
     assert_eq!(error.exception_class(), class::HANDLER_TIMEOUT);
+}
+
+async fn an_answer_that_is_there_when_the_job_is_told_to_stop_counts() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = format!("http://{}/jobs", listener.local_addr().unwrap()).parse().unwrap();
+    let handler = HttpHandler::new(Settings::new(endpoint)).unwrap();
+    let context = Context::default();
+    let cancel = context.cancel.clone();
+    let serve = async {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        assert!(stream.read(&mut [0; 64 * 1024]).await.unwrap() > 0);
+        stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await.unwrap();
+        cancel.cancel();
+        stream
+    };
+    let (report, _stream) = tokio::join!(handler.run(Arc::new(sample(json!([]))), context), serve);
+    assert_eq!(report.outcome, Outcome::Done);
 }
 
 /// Answers one job on each connection, and closes it when the next one is sent.

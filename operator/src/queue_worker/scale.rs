@@ -28,9 +28,6 @@ pub(super) async fn own(worker: &QueueWorker, live: Option<&Live>, context: &Con
 
 /// Makes the number the scaler's, if it isn't.
 pub(super) async fn take(worker: &QueueWorker, live: &Live, context: &Context) -> Result<(), Error> {
-    if live.is_scaled {
-        return Ok(());
-    }
     let taken = deployment::take(context, &Role::Worker.deployment(worker), live).await;
     taken.map_err(|source| failed(worker, source))
 }

@@ -29,12 +29,16 @@ pub(crate) fn is_scaled(fields: &[ManagedFieldsEntry]) -> bool {
         .any(|entry| entry.fields_v1.as_ref().is_some_and(|fields| fields.0.pointer("/f:spec/f:replicas").is_some()))
 }
 
-/// Takes the number over as it is in `live`, which was just read or written.
+/// Takes the number over, where it isn't the scaler's, as it is, which is as in `live` unless somebody has written to the Deployment since.
 ///
 /// # Errors
-/// Those of the API server: 409 when it is not like that any more.
+/// Those of the API server.
 pub(crate) async fn take(context: &Context, deployment: &Key, live: &Live) -> Result<(), Error> {
-    apply(context, deployment, live.version, json!({"replicas": live.rollout.wanted})).await
+    let mut live = live.clone();
+    while !live.is_scaled && !write(context, deployment, live.version, live.rollout.wanted).await? {
+        live = read(context, deployment).await?;
+    }
+    Ok(())
 }
 
 /// Changes the number if it still is `from`, as the API server has it: it is what others write, too. Whether it was.
@@ -43,15 +47,31 @@ pub(crate) async fn take(context: &Context, deployment: &Key, live: &Live) -> Re
 /// Those of the API server.
 pub(super) async fn change(context: &Context, deployment: &Key, from: u32, to: u32) -> Result<bool, Error> {
     loop {
-        let live = Live::of(&api(context, deployment).get(&deployment.name).await?);
+        let live = read(context, deployment).await?;
         if i64::from(live.rollout.wanted) != i64::from(from) {
             return Ok(false);
         }
-        match apply(context, deployment, live.version, json!({"replicas": to})).await {
-            // Its status changes all the time.
-            Err(Error::Api(status)) if status.code == 409 => {}
-            result => return result.map(|()| true),
+        if write(context, deployment, live.version, to).await? {
+            return Ok(true);
         }
+    }
+}
+
+async fn read(context: &Context, deployment: &Key) -> Result<Live, Error> {
+    Ok(Live::of(&api(context, deployment).get(&deployment.name).await?))
+}
+
+/// Writes the number over this version of the Deployment. False when there is another by now, as its controller writes its status all
+/// the time.
+async fn write(
+    context: &Context,
+    deployment: &Key,
+    version: Option<u64>,
+    replicas: impl Into<i64>,
+) -> Result<bool, Error> {
+    match apply(context, deployment, version, json!({"replicas": replicas.into()})).await {
+        Err(Error::Api(status)) if status.code == 409 => Ok(false),
+        result => result.map(|()| true),
     }
 }
 
