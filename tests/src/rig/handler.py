@@ -3,6 +3,9 @@
 Jobs take `[seconds]`, `[seconds, "stubborn"]` (goes on when told to stop), `[seconds, "grandchild"]` (works through a
 child of its own) or `[seconds, "leak"]` (keeps 80 MB). Each line of the ledger is one write to a file opened for appending: their order is the order in
 which things happened. `start` and `end` are on the disk before anything else happens; `tick` says that a run goes on.
+
+All lines have one length, a divisor of a page's: a write that goes from one page into the next can end between the two when its process is
+killed, and would leave half a line before the next one.
 """
 
 import json
@@ -13,13 +16,16 @@ import sys
 import time
 
 TICK = 0.01
+LINE = 256
 ledger = os.open(sys.argv[1], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
 
 
 def note(what, job, durable=False):
     entry = {"what": what, "id": job["id"], "claim": job["claim"], "attempt": job["attempt"],
              "interruptions": job["interruptions"], "pid": os.getpid(), "at": time.monotonic()}
-    os.write(ledger, (json.dumps(entry) + "\n").encode())
+    line = json.dumps(entry).encode().ljust(LINE - 1) + b"\n"
+    assert len(line) == LINE, f"{line} is too long"
+    os.write(ledger, line)
     if durable:
         os.fdatasync(ledger)
 
