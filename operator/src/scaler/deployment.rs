@@ -20,6 +20,9 @@ use crate::pods::{DELETION_COST, WorkerPod};
 
 /// The field manager of the number of workers of a QueueWorker that scales by load.
 const MANAGER: &str = "gritstone-scaler";
+/// How often a number is written over what others have written to the Deployment since it was read. Its controller writes its status now
+/// and then; who loses more often than that has an adversary, and says so.
+const TRIES: usize = 5;
 
 /// Whether the number is the scaler's, by whose the fields of a Deployment are.
 pub(crate) fn is_scaled(fields: &[ManagedFieldsEntry]) -> bool {
@@ -35,7 +38,12 @@ pub(crate) fn is_scaled(fields: &[ManagedFieldsEntry]) -> bool {
 /// Those of the API server.
 pub(crate) async fn take(context: &Context, deployment: &Key, live: &Live) -> Result<(), Error> {
     let mut live = live.clone();
-    while !live.is_scaled && !write(context, deployment, live.version, live.rollout.wanted).await? {
+    let mut tries = TRIES;
+    while !live.is_scaled {
+        match write(context, deployment, live.version, live.rollout.wanted).await {
+            Err(error) if is_conflict(&error) && tries > 1 => tries -= 1,
+            result => return result,
+        }
         live = read(context, deployment).await?;
     }
     Ok(())
@@ -46,13 +54,15 @@ pub(crate) async fn take(context: &Context, deployment: &Key, live: &Live) -> Re
 /// # Errors
 /// Those of the API server.
 pub(super) async fn change(context: &Context, deployment: &Key, from: u32, to: u32) -> Result<bool, Error> {
+    let mut tries = TRIES;
     loop {
         let live = read(context, deployment).await?;
         if i64::from(live.rollout.wanted) != i64::from(from) {
             return Ok(false);
         }
-        if write(context, deployment, live.version, to).await? {
-            return Ok(true);
+        match write(context, deployment, live.version, to).await {
+            Err(error) if is_conflict(&error) && tries > 1 => tries -= 1,
+            result => return result.map(|()| true),
         }
     }
 }
@@ -61,18 +71,18 @@ async fn read(context: &Context, deployment: &Key) -> Result<Live, Error> {
     Ok(Live::of(&api(context, deployment).get(&deployment.name).await?))
 }
 
-/// Writes the number over this version of the Deployment. False when there is another by now, as its controller writes its status all
-/// the time.
+/// Writes the number over this version of the Deployment: a [conflict](is_conflict) when there is another by now.
 async fn write(
     context: &Context,
     deployment: &Key,
     version: Option<u64>,
     replicas: impl Into<i64>,
-) -> Result<bool, Error> {
-    match apply(context, deployment, version, json!({"replicas": replicas.into()})).await {
-        Err(Error::Api(status)) if status.code == 409 => Ok(false),
-        result => result.map(|()| true),
-    }
+) -> Result<(), Error> {
+    apply(context, deployment, version, json!({"replicas": replicas.into()})).await
+}
+
+fn is_conflict(error: &Error) -> bool {
+    matches!(error, Error::Api(status) if status.code == 409)
 }
 
 /// Gives the number back to whoever else applies it.
