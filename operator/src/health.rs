@@ -1,7 +1,7 @@
 //! Whether the operator lives, and whether it is ready.
 //!
 //! Alive is when its controllers run and their runtime turns; an API server that doesn't answer is no reason to start it anew. Ready
-//! is when they have seen all there is, or when it stands by for the Lease.
+//! is when they have seen all there is, or when it stands by for a Lease that it has read: one that may not read it will never work.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -22,9 +22,19 @@ pub struct Health(Arc<Mutex<Parts>>);
 struct Parts {
     /// None before the controllers' runtime said anything.
     beat: Option<Instant>,
-    is_standby: bool,
+    turn: Turn,
     is_stopping: bool,
     controllers: BTreeMap<String, State>,
+}
+
+/// Whose turn it is to work.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Turn {
+    #[default]
+    Ours,
+    /// It has asked for the Lease, and nobody has answered.
+    Unknown,
+    Others,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,9 +63,19 @@ impl Health {
         }
     }
 
-    /// It stands by, or no longer does.
-    pub fn stands_by(&self, is_standby: bool) {
-        self.parts().is_standby = is_standby;
+    /// It asks for the Lease, and hasn't read it yet.
+    pub fn asks(&self) {
+        self.parts().turn = Turn::Unknown;
+    }
+
+    /// The Lease is somebody else's.
+    pub(crate) fn stands_by(&self) {
+        self.parts().turn = Turn::Others;
+    }
+
+    /// The Lease is its own.
+    pub fn leads(&self) {
+        self.parts().turn = Turn::Ours;
     }
 
     /// A controller runs until the guard is dropped.
@@ -83,8 +103,10 @@ impl Health {
     /// What it waits for before it is ready; nothing if it is.
     pub fn waits_for(&self) -> Vec<String> {
         let parts = self.parts();
-        if parts.is_standby {
-            return Vec::new();
+        match parts.turn {
+            Turn::Ours => {}
+            Turn::Unknown => return vec!["the Lease has not been read".to_owned()],
+            Turn::Others => return Vec::new(),
         }
         if parts.controllers.is_empty() {
             return vec!["the controllers have not started".to_owned()];
@@ -121,15 +143,19 @@ mod tests {
     #[test]
     fn ready_is_when_every_controller_has_seen_all_objects_or_it_stands_by() {
         let health = Health::default();
+        health.asks();
+        assert_eq!(health.waits_for(), ["the Lease has not been read"]);
+        health.stands_by();
+        assert!(health.waits_for().is_empty());
+        health.leads();
         assert_eq!(health.waits_for(), ["the controllers have not started"]);
         let (workers, tasks) = (health.begin("queueworker"), health.begin("recurringtask"));
         workers.synced();
         assert_eq!(health.waits_for(), ["the controller recurringtask has not seen all objects"]);
         tasks.synced();
         assert!(health.waits_for().is_empty());
-        health.stands_by(true);
         drop(workers);
-        assert!(health.waits_for().is_empty());
+        assert_eq!(health.waits_for(), ["the controller queueworker has not seen all objects"]);
     }
 
     #[tokio::test]

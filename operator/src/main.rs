@@ -4,6 +4,7 @@
 use std::net::TcpListener;
 use std::process::ExitCode;
 use std::thread;
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::Parser;
@@ -16,9 +17,13 @@ use rand::Rng;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
+use tower::timeout::TimeoutLayer;
 
 /// The controllers wait most of their time. A thread for each of a node's many processors would be memory for nothing.
 const THREADS: usize = 2;
+/// How long the API server may take until it begins to answer a call. Of a connection whose other end is gone without a word, nothing else
+/// would tell for a quarter of an hour. (What comes of a watch has limits of its own.)
+const ANSWER: Duration = Duration::from_secs(30);
 
 fn main() -> ExitCode {
     match operate(Arguments::parse()) {
@@ -54,6 +59,9 @@ fn operate(arguments: Arguments) -> anyhow::Result<()> {
         finished: CancellationToken::new(),
         arguments,
     };
+    if operator.arguments.leader_elect {
+        operator.instruments.health.asks();
+    }
     let (won, term) = oneshot::channel();
     let beside = operator.clone();
     let control = thread::Builder::new()
@@ -92,8 +100,9 @@ impl Operator {
                 // A client belongs to the runtime that it was made on.
                 let client = self.client(Fence::open())?;
                 let candidate = self.candidate();
-                let leading = self.instruments.metrics.leading.clone();
-                campaign(client, candidate, self.fence.clone(), leading, won, self.stop.clone()).await;
+                campaign(client, candidate, self.fence.clone(), self.instruments, won, self.stop.clone()).await;
+            } else {
+                self.instruments.metrics.leading.set(&self.arguments.lease, true);
             }
             self.finished.cancelled().await;
             pages.abort();
@@ -114,7 +123,7 @@ impl Operator {
     fn client(&self, fence: Fence) -> anyhow::Result<Client> {
         let requests = RequestsLayer(self.instruments.metrics.requests.clone());
         let builder = ClientBuilder::try_from(self.config.clone()).context("making a client of the API server")?;
-        Ok(builder.with_layer(&requests).with_layer(&FenceLayer(fence)).build())
+        Ok(builder.with_layer(&TimeoutLayer::new(ANSWER)).with_layer(&requests).with_layer(&FenceLayer(fence)).build())
     }
 
     /// Runs the controllers once this operator leads.
@@ -127,10 +136,9 @@ impl Operator {
         if !self.arguments.leader_elect {
             return self.run(self.stop.clone()).await;
         }
-        health.stands_by(true);
         // Told to stop before it led.
         let Ok(term) = term.await else { return Ok(()) };
-        health.stands_by(false);
+        health.leads();
         let stop = self.stop.child_token();
         tokio::spawn({
             let (stop, lost) = (stop.clone(), term.lost.clone());

@@ -11,7 +11,8 @@ use tokio_util::sync::CancellationToken;
 use super::fence::Fence;
 use super::lease::{Read, read, write};
 use super::record::{Next, Seen};
-use crate::metrics::Leading;
+use crate::Instruments;
+use crate::health::Health;
 
 /// For how long nobody else may take a Lease that isn't renewed. A standby sees the last renewal within [`LOOK`] and takes over at most
 /// that much after the end, so it works within 15 s of a leader's sudden death.
@@ -49,7 +50,7 @@ pub struct Term {
 }
 
 /// Waits for the Lease, says so through `won`, and holds it until the term's `done` is cancelled; then gives it back. Ends without having
-/// won when `stop` is cancelled first. `fence` is open while the term lasts.
+/// won when `stop` is cancelled first. `fence` is open while the term lasts. It stands by, for its health, from when it has read the Lease once.
 ///
 /// A leader that can't renew cancels the term's `lost`; if it isn't `done` by the end of the term, the process exits: another may be at
 /// work. So this must run on a thread that the controllers' work doesn't hold up.
@@ -57,24 +58,25 @@ pub async fn campaign(
     client: Client,
     candidate: Candidate,
     fence: Fence,
-    leading: Leading,
+    instruments: Instruments,
     won: oneshot::Sender<Term>,
     stop: CancellationToken,
 ) {
     let leases: Api<Lease> = Api::namespaced(client, &candidate.namespace);
     tracing::info!(lease = candidate.lease, identity = candidate.identity, "standing by for the Lease");
-    let taking = take(&leases, &candidate);
+    instruments.metrics.leading.set(&candidate.lease, false);
+    let taking = take(&leases, &candidate, &instruments.health);
     let Some((held, renewed)) = stop.run_until_cancelled(taking).await else { return };
     tracing::info!(lease = candidate.lease, identity = candidate.identity, "leading");
     let (lost, done) = (CancellationToken::new(), CancellationToken::new());
     fence.extend(renewed + OVER);
-    leading.set(true);
+    instruments.metrics.leading.set(&candidate.lease, true);
     if won.send(Term { lost: lost.clone(), done: done.clone() }).is_err() {
         done.cancel();
     }
     let mut held = Holding { leases, candidate, read: held, renewed };
     let end = held.hold(&fence, &done).await;
-    leading.set(false);
+    instruments.metrics.leading.set(&held.candidate.lease, false);
     match end {
         End::Done => held.give_back(&fence).await,
         End::Lost => {
@@ -89,12 +91,15 @@ pub async fn campaign(
 }
 
 /// Returns once the Lease is ours, with the moment before it was asked for.
-async fn take(leases: &Api<Lease>, candidate: &Candidate) -> (Read, Instant) {
+async fn take(leases: &Api<Lease>, candidate: &Candidate, health: &Health) -> (Read, Instant) {
     let mut seen = Seen::default();
     loop {
         let wait = match try_take(leases, candidate, &mut seen).await {
             Ok(Ok(taken)) => return taken,
-            Ok(Err(wait)) => wait,
+            Ok(Err(wait)) => {
+                health.stands_by();
+                wait
+            }
             Err(problem) => {
                 tracing::warn!(problem, lease = candidate.lease, "the Lease could not be asked for");
                 LOOK

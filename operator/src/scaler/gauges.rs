@@ -67,12 +67,17 @@ impl OfOne {
         self.gauges.ready.get_or_create(&self.labels).set(share.ready.try_into().unwrap_or(i64::MAX));
         self.gauges.oldest.get_or_create(&self.labels).set(share.oldest.as_secs_f64());
     }
+
+    /// The database can't be asked: what waited a while ago would be taken for what waits now.
+    pub(super) fn nobody_knows_what_waits(&self) {
+        self.gauges.ready.remove(&self.labels);
+        self.gauges.oldest.remove(&self.labels);
+    }
 }
 
 impl Drop for OfOne {
     fn drop(&mut self) {
         self.gauges.replicas.remove(&self.labels);
-        self.gauges.ready.remove(&self.labels);
-        self.gauges.oldest.remove(&self.labels);
+        self.nobody_knows_what_waits();
     }
 }

@@ -38,6 +38,11 @@ fn at(line: &Value) -> Timestamp {
     line["timestamp"].as_str().unwrap().parse().unwrap()
 }
 
+/// Whether a page of metrics says that its operator leads (1) or stands by (0), by this Lease.
+fn leads(page: &str, lease: &str, value: u8) -> bool {
+    page.contains(&format!("leader_election_master_status{{name=\"{lease}\"}} {value}\n"))
+}
+
 #[tokio::test]
 async fn a_standby_takes_over_after_the_leaders_sudden_death() {
     let place = Place::new("killed").await;
@@ -90,7 +95,8 @@ async fn a_standby_told_to_stop_leaves_the_lease_alone() {
 #[tokio::test]
 async fn a_leader_that_can_not_renew_is_gone_before_another_works() {
     let place = Place::new("cut-off").await;
-    let (mut first, link) = place.start_linked(&[]).await;
+    let link = place.link().await;
+    let mut first = place.start_linked(&link);
     first.says(LEADS).await;
     let second = place.start(&[]);
     second.says(STANDS_BY).await;
@@ -115,10 +121,21 @@ async fn a_leader_that_was_frozen_past_its_term_ends_when_it_wakes() {
 }
 
 #[tokio::test]
+async fn one_that_can_not_read_the_lease_is_alive_and_not_ready() {
+    let place = Place::new("unread").await;
+    let link = place.link().await;
+    link.cut();
+    let operator = place.start_linked(&link);
+    operator.page_becomes("/readyz", |status, text| status == 503 && text.contains("the Lease")).await;
+    assert_eq!(operator.page("/livez").await.0, 200);
+}
+
+#[tokio::test]
 async fn one_replica_alone_needs_no_lease() {
     let place = Place::new("alone").await;
-    let mut alone = place.start(&["--leader-elect=false", "--cluster-id", "test"]);
+    let mut alone = place.start(&["--leader-elect=false", "--lease", "blue", "--cluster-id", "test"]);
     is_looked_after(&place, "mail").await;
+    assert!(leads(&alone.page("/metrics").await.1, "blue", 1), "an alert would say that nobody works");
     assert!(place.api::<Lease>().get_opt("gritstone-operator").await.unwrap().is_none());
     alone.signal(Signal::SIGTERM);
     assert!(alone.ends().await.success());
@@ -127,22 +144,19 @@ async fn one_replica_alone_needs_no_lease() {
 #[tokio::test]
 async fn it_says_how_it_is_and_what_it_does() {
     let place = Place::new("pages").await;
-    let first = place.start(&[]);
+    let first = place.start(&["--lease", "blue"]);
     first.says(LEADS).await;
-    let second = place.start(&[]);
+    let second = place.start(&["--lease", "blue"]);
     second.says(STANDS_BY).await;
     is_looked_after(&place, "mail").await;
 
     for (operator, page) in [(&first, "/readyz"), (&first, "/livez"), (&second, "/readyz"), (&second, "/livez")] {
         operator.page_becomes(page, |status, _| status == 200).await;
     }
-    let leads = |text: &str, value: u8| {
-        text.contains(&format!("leader_election_master_status{{name=\"gritstone-operator\"}} {value}\n"))
-    };
-    assert!(leads(&second.page("/metrics").await.1, 0));
+    assert!(leads(&second.page("/metrics").await.1, "blue", 0));
     first
         .page_becomes("/metrics", |_, text| {
-            leads(text, 1)
+            leads(text, "blue", 1)
                 && text
                     .contains("controller_runtime_reconcile_total{controller=\"queueworker\",result=\"requeue_after\"}")
                 && text.contains("controller_runtime_active_workers{controller=\"queueworker\"} 0\n")

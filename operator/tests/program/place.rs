@@ -51,13 +51,17 @@ impl Place {
         self.start_with(self.kubeconfig.clone(), arguments)
     }
 
-    /// Starts one that sees the API server through a [`Link`].
-    pub async fn start_linked(&self, arguments: &[&str]) -> (Operator, Link) {
+    /// A way to the API server.
+    pub async fn link(&self) -> Link {
+        let server = self.kubeconfig["clusters"][0]["cluster"]["server"].as_str().unwrap();
+        Link::to(server.trim_start_matches("https://").to_owned()).await
+    }
+
+    /// Starts one that sees the API server through a link.
+    pub fn start_linked(&self, link: &Link) -> Operator {
         let mut kubeconfig = self.kubeconfig.clone();
-        let server = kubeconfig["clusters"][0]["cluster"]["server"].as_str().unwrap().to_owned();
-        let link = Link::to(server.trim_start_matches("https://").to_owned()).await;
         kubeconfig["clusters"][0]["cluster"]["server"] = json!(format!("https://{}", link.address));
-        (self.start_with(kubeconfig, arguments), link)
+        self.start_with(kubeconfig, &[])
     }
 
     fn start_with(&self, kubeconfig: Value, arguments: &[&str]) -> Operator {

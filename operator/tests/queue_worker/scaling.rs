@@ -191,12 +191,15 @@ async fn nobody_goes_while_the_database_is_away() {
         .await;
     let player = Player::start(&rig, &store, "mail");
     let workers = workers(&rig, &store, 3).await;
+    let tells_what_waits = || rig.metrics().contains("gritstone_queue_worker_oldest_ready_job_seconds{");
+    rig.until("it is told what waits", async || tells_what_waits()).await;
     // As pods would, which have the address from the same Secret.
     rig.patch::<Secret>("queue", json!({"stringData": {"uri": "postgres://127.0.0.1:1/away"}})).await;
     rig.get::<QueueWorker>("mail", |w| says(w, "DatabaseReachable", ConditionStatus::False, "Unreachable")).await;
     run_all(&store, &workers[0]).await;
     rig.get::<QueueWorker>("mail", |w| says(w, "Autoscaling", ConditionStatus::False, "NoData")).await;
     let deployment = has_replicas(&rig, "mail", 3).await;
+    rig.until("what waited a while ago is no longer told", async || !tells_what_waits()).await;
     drop((player, deployment));
 }
 

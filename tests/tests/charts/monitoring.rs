@@ -46,6 +46,16 @@ fn alerts_ask_for_metrics_that_there_are() {
 }
 
 #[test]
+fn the_alert_for_an_operator_that_is_down_asks_for_the_lease_that_this_one_is_given() {
+    let rendered = render("blue", "jobs", &root().join("tests/tests/charts/values/everything.yaml"));
+    let lease =
+        rendered.split_once("{name: GRITSTONE_OPERATOR_LEASE, value: ").and_then(|(_, rest)| rest.split_once('}'));
+    let (lease, _) = lease.expect("the operator is given a Lease");
+    let asked = format!("leader_election_master_status{{namespace=\"jobs\",name=\"{lease}\"}}");
+    assert!(rendered.contains(&format!("sum({asked}) < 1 or absent({asked})")), "{lease}");
+}
+
+#[test]
 fn the_dashboard_asks_for_metrics_that_there_are() {
     let dashboard = fs::read_to_string(root().join("charts/gritstone/dashboards/gritstone.json")).unwrap();
     let dashboard: Value = serde_json::from_str(&dashboard).unwrap();

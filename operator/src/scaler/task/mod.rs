@@ -132,6 +132,9 @@ impl Task {
         if observation.is_none() && last.elapsed() < TICK * 2 {
             return Ok(());
         }
+        if observation.is_none() {
+            self.gauges.nobody_knows_what_waits();
+        }
         let decision = self.decider.decide(now, observation.as_ref(), replicas, &order.aims, budget);
         self.gauges.wanted(decision.replicas);
         if decision.replicas > replicas {
