@@ -89,9 +89,62 @@ fn hourly_runs_follow_real_time_through_both_changes() {
 
 #[test]
 fn zones_that_shift_by_half_an_hour_at_midnight_or_not_at_all() {
-    assert_eq!(runs("15 2 * * *", "Australia/Lord_Howe", "2026-10-03T00:00:00Z", 1), ["2026-10-03T15:30:00Z"]);
-    assert_eq!(runs("30 0 * * *", "Africa/Cairo", "2026-04-23T12:00:00Z", 1), ["2026-04-23T22:00:00Z"]);
+    let (lord_howe, cairo) = ("Australia/Lord_Howe", "Africa/Cairo");
+    assert_eq!(runs("15 2 * * *", lord_howe, "2026-10-03T00:00:00Z", 1), ["2026-10-03T15:30:00Z"]);
+    assert_eq!(runs("30 0 * * *", cairo, "2026-04-23T12:00:00Z", 1), ["2026-04-23T22:00:00Z"]);
+    // From 02:00 back to 01:30: a time of the day runs once, what runs every so often keeps its distance.
+    assert_eq!(
+        runs("45 1 * * *", lord_howe, "2026-04-04T00:00:00Z", 2),
+        ["2026-04-04T14:45:00Z", "2026-04-05T15:15:00Z"]
+    );
+    assert_eq!(
+        runs("*/15 1 * * *", lord_howe, "2026-04-04T14:20:00Z", 5),
+        [
+            "2026-04-04T14:30:00Z",
+            "2026-04-04T14:45:00Z",
+            "2026-04-04T15:00:00Z",
+            "2026-04-04T15:15:00Z",
+            "2026-04-05T14:30:00Z"
+        ]
+    );
+    // From midnight back to 23:00 of the day before.
+    assert_eq!(runs("30 23 * * *", cairo, "2026-10-29T12:00:00Z", 2), ["2026-10-29T20:30:00Z", "2026-10-30T21:30:00Z"]);
+    assert_eq!(
+        runs("0,30 23 * * *", cairo, "2026-10-29T12:00:00Z", 5),
+        [
+            "2026-10-29T20:00:00Z",
+            "2026-10-29T20:30:00Z",
+            "2026-10-29T21:00:00Z",
+            "2026-10-29T21:30:00Z",
+            "2026-10-30T21:00:00Z"
+        ]
+    );
     assert_eq!(runs("0 9 * * *", "Asia/Seoul", "2026-03-08T00:00:00Z", 1), ["2026-03-09T00:00:00Z"]);
+}
+
+#[test]
+fn every_range_of_every_field_is_the_list_of_its_values() {
+    // Seconds, minutes, hours, days, months; around the end, too.
+    for (field, (min, max)) in [(0, 59), (0, 59), (0, 23), (1, 31), (1, 12)].into_iter().enumerate() {
+        let with = |value: &str| {
+            let mut fields = ["*"; 6];
+            fields[field] = value;
+            let text = fields.join(" ");
+            Timetable::parse(&text, "UTC").unwrap_or_else(|error| panic!("{text}: {error}")).cron().map(str::to_owned)
+        };
+        for (from, to) in (min..=max).flat_map(|from| (min..=max).map(move |to| (from, to))) {
+            for step in [1, 2, 7] {
+                let length = (to - from + max - min + 1) % (max - min + 1);
+                let values = (0..=length).step_by(step).map(|index| (from - min + index) % (max - min + 1) + min);
+                let list = values.map(|value: i32| value.to_string()).collect::<Vec<_>>().join(",");
+                // All there are is `*`.
+                let list = if (from, to, step) == (min, max, 1) { "*" } else { &list };
+                let (range, step) =
+                    (format!("{from}-{to}"), if step == 1 { String::new() } else { format!("/{step}") });
+                assert_eq!(with(&format!("{range}{step}")), with(list), "{range}{step} in field {field}");
+            }
+        }
+    }
 }
 
 #[test]
@@ -105,6 +158,9 @@ fn what_no_one_cron_says_is_refused_with_the_place_and_a_hint() {
         ("5 minutes", "put \"every\" in front"),
         ("every 15 minutes every month", "leave one out, or name the day"),
         ("every month every 15 minutes", "leave one out, or name the day"),
+        ("0 0 30 2 *", "so it would never run"),
+        ("0 0 30 2 mon", "say so with * in its place"),
+        ("0 0 30 2 mon&", "so it would never run"),
         ("every weekday or saturday at 9am", "or \"from monday to saturday\""),
     ] {
         let error = Timetable::parse(text, "UTC").expect_err(text);
@@ -115,7 +171,7 @@ fn what_no_one_cron_says_is_refused_with_the_place_and_a_hint() {
 
 proptest::proptest! {
     #[test]
-    fn no_text_makes_the_reader_panic(text in "((every|at|on|from|to|and|the|of|month|day|monday|1st|last|9am|5|,|:|-|m|second|\\*|/2|[0-9]{1,3}|ü) ?){0,9}") {
+    fn no_text_makes_the_reader_panic(text in "((every|at|on|from|to|and|the|of|month|day|monday|1st|last|9am|5|,|:|-|m|second|\\*|/2|[0-9]{1,3}|ü|#|L|%|~|&|@daily|\\+|mon|Europe/Paris) ?){0,9}") {
         if let Ok(timetable) = Timetable::parse(&text, "America/New_York") {
             let cron = timetable.cron().expect("a cron").to_owned();
             let again = Timetable::parse(&cron, "America/New_York").expect("its own cron");
@@ -139,6 +195,7 @@ fn field(min: u8, max: u8) -> impl Strategy<Value = String> {
             .collect::<Vec<_>>()
             .join(",")),
         (2..=max / 2).prop_map(|step| format!("*/{step}")),
+        (value(), value(), 1..=max / 2).prop_map(|(a, b, step)| format!("{}-{}/{step}", a.min(b), a.max(b))),
     ]
 }
 
@@ -153,10 +210,12 @@ fn days() -> impl Strategy<Value = (String, String)> {
 proptest::proptest! {
     #[test]
     fn what_every_cron_has_runs_as_in_another_implementation(
+        second in prop::option::of(field(0, 59)),
         (minute, hour, (day, weekday), month) in (field(0, 59), field(0, 23), days(), field(1, 12)),
         start in 0_i64..4_000_000_000,
     ) {
-        let text = format!("{minute} {hour} {day} {month} {weekday}");
+        let second = second.map(|second| format!("{second} ")).unwrap_or_default();
+        let text = format!("{second}{minute} {hour} {day} {month} {weekday}");
         let Ok(timetable) = Timetable::parse(&text, "UTC") else { return Err(TestCaseError::reject("no such day")) };
         let other = croner::Cron::from_str(&text).expect(&text);
         let mut now = Timestamp::from_second(start).expect("a time");

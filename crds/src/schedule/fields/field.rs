@@ -93,7 +93,7 @@ impl Field {
             return Ok(None);
         }
         let (low, high) = if from < 0 { (-max, -1) } else { (min, max) };
-        let length = (to - from).rem_euclid(high - low + 1) + if (from, to) == (0, 7) { 7 } else { 0 };
+        let length = (to - from).rem_euclid(high - low + 1) + if self.max == 7 && (from, to) == (0, 7) { 7 } else { 0 };
         let value = |index: i64| low + (from - low + index).rem_euclid(high - low + 1);
         Ok(Some((0..=length).step_by(usize::try_from(step).unwrap_or(1)).map(value).collect()))
     }

@@ -128,10 +128,13 @@ fn cron(text: &str, fields: &[Range<usize>]) -> Result<Cron, ScheduleError> {
         weekdays,
     };
     if !cron.drop_impossible_days() {
-        return Err(ScheduleError::new(
-            fields[2].clone(),
-            "none of these months has such a day, so it would never run",
-        ));
+        let place = fields[2].clone();
+        return Err(if cron.weekdays.is_some() && !cron.both_days {
+            ScheduleError::new(place, "none of these months has such a day, so only the days of the week would count")
+                .hint("say so with * in its place")
+        } else {
+            ScheduleError::new(place, "none of these months has such a day, so it would never run")
+        });
     }
     Ok(cron)
 }
