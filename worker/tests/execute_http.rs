@@ -33,6 +33,7 @@ fn main() -> ExitCode {
             what_is_no_http_is_a_wrong_reply,
             a_server_that_is_not_there_costs_no_attempt_and_claiming_waits,
             a_server_that_comes_back_is_used_and_its_failures_are_forgotten,
+            a_server_that_falls_ill_costs_the_jobs_it_has_and_no_more,
         ],
         |_| {},
     )
@@ -291,4 +292,21 @@ async fn a_server_that_comes_back_is_used_and_its_failures_are_forgotten() {
         assert_eq!(run(&handler, job()).await.outcome, Outcome::Done);
         std::fs::remove_file(&path).unwrap();
     }
+}
+
+async fn a_server_that_falls_ill_costs_the_jobs_it_has_and_no_more() {
+    let scratch = Scratch::new();
+    let server = Server::with(&[], scratch.path());
+    let settings =
+        Settings { health_path: Some("/healthz".into()), backoff: Backoff::new(LONG, 1.0, LONG), ..server.settings() };
+    let handler = HttpHandler::new(settings).unwrap();
+    handler.ready().await;
+    assert_eq!(run(&handler, sample(json!(["answer", 204, "", {}]))).await.outcome, Outcome::Done);
+    handler.ready().await;
+    std::fs::write(scratch.path().join("ill"), "").unwrap();
+    // A failure has it asked soon. From then on what comes goes back, and waiting for the gate has no end.
+    while run(&handler, sample(json!(["answer", 500, "", {}]))).await.outcome != (Outcome::Release { delay: None }) {
+        drop(tokio::time::timeout(Duration::from_secs(2), handler.ready()).await);
+    }
+    assert!(tokio::time::timeout(SHORT, handler.ready()).await.is_err());
 }

@@ -2,10 +2,11 @@
 //!
 //! Open, jobs pass. A start that fails shuts it: the jobs concerned are released, and claiming waits. After a backoff one
 //! run tries while the others wait for what becomes of it; the gate opens when it works and shuts for longer when it
-//! doesn't. Before anything was tried, a look whether the program is there has to do.
+//! doesn't. Before anything was tried, a look whether the program is there has to do. Of a server that says how it is, that is asked
+//! again and again.
 
 use super::retry::Backoff;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -21,8 +22,22 @@ enum State {
 pub(crate) struct Breaker {
     state: watch::Sender<State>,
     backoff: Backoff,
-    probed: AtomicBool,
+    /// How old a look may be before another is taken; `None`: as old as it is.
+    again: Option<Duration>,
+    looks: Mutex<Looks>,
 }
+
+/// What is known without a job.
+#[derive(Debug, Default)]
+struct Looks {
+    /// When all was well.
+    fine_at: Option<Instant>,
+    /// Something has happened since that makes one wonder.
+    doubted: bool,
+}
+
+/// How old a look may be once it is doubted: each of many jobs that fail in a row would have one taken.
+const DOUBTED: Duration = Duration::from_millis(100);
 
 /// How claims wait after starts that failed: 1 s, doubling, at most a minute.
 pub(crate) fn start_backoff() -> Backoff {
@@ -31,7 +46,38 @@ pub(crate) fn start_backoff() -> Backoff {
 
 impl Breaker {
     pub(crate) fn new(backoff: Backoff) -> Self {
-        Self { state: watch::Sender::new(State::Open), backoff, probed: AtomicBool::new(false) }
+        Self { state: watch::Sender::new(State::Open), backoff, again: None, looks: Mutex::default() }
+    }
+
+    /// One that looks again after so long, also while the gate is open.
+    pub(crate) fn looking_again(self, after: Duration) -> Self {
+        Self { again: Some(after), ..self }
+    }
+
+    /// Says that something makes one wonder whether all is well, so that it is looked soon.
+    pub(crate) fn doubt(&self) {
+        self.looks().doubted = true;
+    }
+
+    fn looks(&self) -> MutexGuard<'_, Looks> {
+        self.looks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_time_to_look(&self) -> bool {
+        let looks = self.looks();
+        match (looks.fine_at, self.again) {
+            (None, _) => true,
+            (Some(_), None) => false,
+            (Some(at), Some(again)) => at.elapsed() >= if looks.doubted { DOUBTED } else { again },
+        }
+    }
+
+    fn has_been_fine_since(&self, moment: Instant) -> bool {
+        self.looks().fine_at.is_some_and(|at| at >= moment)
+    }
+
+    fn is_fine(&self) {
+        *self.looks() = Looks { fine_at: Some(Instant::now()), doubted: false };
     }
 
     /// Resolves when a claimed job would be let in. `probe` looks, without a job, whether trying makes sense.
@@ -40,10 +86,11 @@ impl Breaker {
         E: std::fmt::Display,
         F: Future<Output = Result<(), E>>,
     {
-        if !self.probed.swap(true, Ordering::Relaxed)
-            && let Err(reason) = probe().await
-        {
-            self.shut(&reason);
+        if *self.state.borrow() == State::Open && self.is_time_to_look() {
+            match probe().await {
+                Ok(()) => self.is_fine(),
+                Err(reason) => self.shut(&reason),
+            }
         }
         if *self.state.borrow() == State::Open {
             return;
@@ -53,8 +100,10 @@ impl Breaker {
             let state = *changes.borrow_and_update();
             match state {
                 State::Open => return,
+                // It waits for a job to try with, for however long there is none.
+                State::Shut { until, .. } if self.has_been_fine_since(until) && !self.is_time_to_look() => return,
                 State::Shut { until, .. } if until <= Instant::now() => match probe().await {
-                    Ok(()) => return,
+                    Ok(()) => return self.is_fine(),
                     Err(reason) => self.shut(&reason),
                 },
                 State::Shut { until, .. } => {
@@ -270,6 +319,40 @@ mod tests {
         let breaker = slow();
         assert!(breaker.passable(|| std::future::ready(Err("not there"))).now_or_never().is_none());
         assert_eq!(breaker.failures(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_look_is_taken_again_after_a_while_and_soon_when_it_is_doubted() {
+        let looks = std::cell::Cell::new(0);
+        let look = |result: Result<(), &'static str>| {
+            let looks = &looks;
+            move || {
+                looks.set(looks.get() + 1);
+                std::future::ready(result)
+            }
+        };
+        let breaker = slow().looking_again(Duration::from_secs(3600));
+        for _ in 0..3 {
+            breaker.passable(look(Ok(()))).now_or_never().unwrap();
+        }
+        assert_eq!(looks.get(), 1, "one is enough for a while");
+        breaker.doubt();
+        tokio::time::sleep(DOUBTED).await;
+        assert!(breaker.passable(look(Err("ill"))).now_or_never().is_none());
+        assert_eq!((looks.get(), breaker.failures()), (2, 1));
+
+        let breaker = quick().looking_again(Duration::ZERO);
+        breaker.passable(look(Ok(()))).now_or_never().unwrap();
+        breaker.passable(look(Ok(()))).now_or_never().unwrap();
+        assert_eq!(looks.get(), 4, "after no time at all, each time");
+    }
+
+    #[tokio::test]
+    async fn a_look_that_was_good_does_while_there_is_no_job_to_try_with() {
+        let breaker = quick();
+        breaker.shut(&"no");
+        breaker.passable(fine).now_or_never().unwrap();
+        breaker.passable(|| std::future::ready(Err("asked again"))).now_or_never().unwrap();
     }
 
     #[tokio::test]

@@ -185,6 +185,9 @@ impl Exchange<'_> {
     /// Reads a response; after a 202 without an answer waits for callbacks.
     async fn read(&mut self, connection: Connection, response: Response<Incoming>) -> Result<Report, Ended> {
         let (head, body) = response.into_parts();
+        if head.status.is_server_error() {
+            self.handler.breaker.doubt();
+        }
         let meaning = meaning(head.status, &head.headers);
         let is_json = head
             .headers

@@ -116,6 +116,8 @@ impl fmt::Debug for HttpHandler {
 
 /// How long a health check may take.
 const HEALTH_TIMEOUT: Duration = Duration::from_secs(5);
+/// How old the answer to a health check may be when jobs are claimed.
+const HEALTH_AGAIN: Duration = Duration::from_secs(5);
 
 impl HttpHandler {
     /// A handler; nothing is connected or listened to before it is needed.
@@ -131,12 +133,14 @@ impl HttpHandler {
             let shown = endpoint.to_string();
             Target::try_from(endpoint).map_err(|source| SettingsError::Request { endpoint: shown, source })
         };
+        let breaker = Breaker::new(settings.backoff);
         Ok(Self {
             jobs: target(settings.endpoint.clone())?,
             health: settings.health_path.as_deref().map(|path| target(settings.endpoint.at(path))).transpose()?,
             connector: Arc::new(Connector::new(tls)),
             callbacks: Callbacks::new(settings.listen, settings.callback_url.clone()),
-            breaker: Breaker::new(settings.backoff),
+            // Without a path to ask at, the jobs' own connections say as much.
+            breaker: if settings.health_path.is_some() { breaker.looking_again(HEALTH_AGAIN) } else { breaker },
             closing: CancellationToken::new(),
             settings,
         })
