@@ -1,6 +1,7 @@
 //! What a scheduler costs that has many tasks and nothing to do.
 
 use crate::cpu;
+use crate::figures::Table;
 use crate::server::Bench;
 use anyhow::{Context as _, Result, bail};
 use gritstone::store::{NewTask, TaskSchedule};
@@ -26,7 +27,7 @@ pub(crate) struct Agenda {
 }
 
 impl Agenda {
-    pub(crate) async fn run(&self) -> Result<()> {
+    pub(crate) async fn run(&self, table: &mut Table) -> Result<()> {
         let gritstone = match &self.gritstone {
             Some(path) => path.clone(),
             None => std::env::current_exe()?.with_file_name("gritstone"),
@@ -64,11 +65,11 @@ impl Agenda {
             let (before, server_before) = (cpu::seconds(pid)?, server_seconds(&bench).await?);
             sleep(Duration::from_secs(self.seconds)).await;
             let share = |seconds: f64| 100.0 * seconds / self.seconds as f64;
-            println!(
-                "{tasks:>6} tasks, none due for {} s: {:.2} % of a core, and {:.2} % in the server's statements",
-                self.seconds,
-                share(cpu::seconds(pid)? - before),
-                share(server_seconds(&bench).await? - server_before)
+            let engine = share(cpu::seconds(pid)? - before);
+            let server = share(server_seconds(&bench).await? - server_before);
+            table.figure(
+                &format!("a scheduler's {tasks} tasks, none due for {} s", self.seconds),
+                format!("{engine:.2} % of a core, and {server:.2} % in the server's statements"),
             );
             child.kill().await?;
         }

@@ -1,5 +1,6 @@
 //! What a claim costs the server, by its own count.
 
+use crate::figures::Table;
 use crate::server::Bench;
 use anyhow::Result;
 use gritstone::store::{
@@ -8,7 +9,7 @@ use gritstone::store::{
 };
 use std::time::{Duration, Instant};
 
-/// Runs claims and prints their mean time in the server, with an empty queue and with a long one.
+/// Runs claims and reads their mean time in the server, with an empty queue and with a long one.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Claim {
     /// Jobs in the long queue
@@ -23,7 +24,7 @@ pub(crate) struct Claim {
 }
 
 impl Claim {
-    pub(crate) async fn run(&self) -> Result<()> {
+    pub(crate) async fn run(&self, table: &mut Table) -> Result<()> {
         let mut bench = Bench::start().await?;
         for jobs in [0, self.jobs] {
             let queue = bench.queue().await?;
@@ -43,10 +44,9 @@ impl Claim {
                         claim(&mut session, process_id, selection, commands, self.limit).await?;
                     }
                     for (calls, mean, _, _) in bench.statements("with gate").await? {
-                        println!(
-                            "claim of {}, {title}, commands {commands:?}, {jobs} jobs ready: mean {mean:.1} µs in the server over \
-                             {calls} calls",
-                            self.limit
+                        table.figure(
+                            &format!("claim of {}, {title}, commands {commands:?}, {jobs} jobs ready", self.limit),
+                            format!("mean {mean:.1} µs in the server over {calls} calls"),
                         );
                     }
                 }

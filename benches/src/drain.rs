@@ -1,6 +1,6 @@
 //! How fast a full queue is emptied.
 
-use crate::figures::print_pairs;
+use crate::figures::Table;
 use crate::server::{Bench, Queue};
 use anyhow::Result;
 use futures::FutureExt as _;
@@ -60,7 +60,7 @@ const CLAIMED: &str = "select 1 from solid_queue_claimed_executions \
      where process_id in (select id from solid_queue_processes) and job_id > $1 limit 1";
 
 impl Drain {
-    pub(crate) async fn run(&self) -> Result<()> {
+    pub(crate) async fn run(&self, table: &mut Table) -> Result<()> {
         let mut bench = Bench::start().await?;
         bench.count_statements().await?;
         let mut pairs = Vec::new();
@@ -77,26 +77,10 @@ impl Drain {
                 true => (raw + self.jobs as f64 / self.ours(&bench.queue().await?, false).await?.as_secs_f64()) / 2.0,
                 false => raw,
             };
-            let other = if disturbed { "undisturbed" } else { "raw" };
-            println!("pair {}: {other} {raw:.0}, gritstone {ours:.0} jobs/s", pair + 1);
+            println!("pair {}: {} {raw:.0}, gritstone {ours:.0} jobs/s", pair + 1, self.beside());
             pairs.push((raw, ours));
         }
-        if self.held_transaction {
-            println!(
-                "in what follows, \"raw SQL\" is our own drain undisturbed; beside \"gritstone\" a transaction was held open"
-            );
-        } else if self.finished > 0 {
-            println!(
-                "in what follows, \"raw SQL\" is our own drain of a fresh table; \"gritstone\" had {} finished jobs in it",
-                self.finished
-            );
-        }
-        let kept = if self.delete { "deleted" } else { "kept" };
-        print_pairs(
-            &format!("drain of {} no-op jobs, {kept}, threads {}, raw batch {}", self.jobs, self.threads, self.batch),
-            "jobs/s",
-            &pairs,
-        );
+        table.rates(&self.title(), self.beside(), &pairs);
         if self.statements {
             for (calls, mean, rows, text) in bench.statements("solid_queue").await? {
                 let text: String = text.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(90).collect();
@@ -107,6 +91,21 @@ impl Drain {
             }
         }
         Ok(())
+    }
+
+    fn beside(&self) -> &'static str {
+        if self.held_transaction || self.finished > 0 { "undisturbed" } else { "raw SQL" }
+    }
+
+    fn title(&self) -> String {
+        let kept = if self.delete { "deleted" } else { "kept" };
+        let queue = if self.named { "a queue by name" } else { "any queue" };
+        let what = format!("drain of {} no-op jobs, {kept}, {queue}, threads {}", self.jobs, self.threads);
+        match (self.held_transaction, self.finished) {
+            (true, _) => format!("{what}, beside a transaction held open"),
+            (_, 0) => format!("{what}, raw batch {}", self.batch),
+            (_, finished) => format!("{what}, {finished} finished jobs in the table"),
+        }
     }
 
     async fn raw(&self, queue: &Queue) -> Result<Duration> {

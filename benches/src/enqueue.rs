@@ -1,7 +1,7 @@
 //! How fast jobs are enqueued.
 
-use crate::figures::{Figures, print_pairs};
-use crate::server::{Bench, Queue};
+use crate::figures::{Figures, Table};
+use crate::server::Bench;
 use anyhow::Result;
 use gritstone::store::{NewJob, Store};
 use serde_json::json;
@@ -25,7 +25,7 @@ pub(crate) struct Enqueue {
 }
 
 impl Enqueue {
-    pub(crate) async fn run(&self) -> Result<()> {
+    pub(crate) async fn run(&self, table: &mut Table) -> Result<()> {
         let mut bench = Bench::start().await?;
         let mut pairs = Vec::new();
         for _ in 0..self.pairs {
@@ -34,36 +34,34 @@ impl Enqueue {
             let raw = queue.pgbench("enqueue.sql", 500, self.jobs / 500 / 2).await?;
             let queue = bench.queue().await?;
             queue.checkpoint().await?;
-            let ours = self.bulk(&queue).await?;
+            let ours = bulk(&queue.store, self.jobs, self.batch).await?;
             pairs.push((self.jobs as f64 / raw.as_secs_f64(), self.jobs as f64 / ours.as_secs_f64()));
         }
-        print_pairs(&format!("bulk enqueue, {} jobs a call, 2 clients", self.batch), "jobs/s", &pairs);
+        let title = format!("bulk enqueue of {} jobs, {} a call, 2 clients", self.jobs, self.batch);
+        table.rates(&title, "raw SQL", &pairs);
         let queue = bench.queue().await?;
         let times = single(&queue.store, self.singles).await?;
-        println!(
-            "single enqueue: median {:.3} ms, p99 {:.3} ms over {}",
-            times.median() * 1e3,
-            times.quantile(0.99) * 1e3,
-            self.singles
-        );
+        let figure = format!("median {:.3} ms, p99 {:.3} ms", times.median() * 1e3, times.quantile(0.99) * 1e3);
+        table.figure(&format!("single enqueue, {}", self.singles), figure);
         Ok(())
     }
+}
 
-    async fn bulk(&self, queue: &Queue) -> Result<Duration> {
-        let batch = vec![NewJob::new("Hello", vec![json!(1), json!("two")]); self.batch];
-        let calls = self.jobs / self.batch as u64 / 2;
-        let began = Instant::now();
-        let client = async || -> Result<()> {
-            for _ in 0..calls {
-                queue.store.enqueue(&batch).await?;
-            }
-            Ok(())
-        };
-        let (a, b) = futures::join!(client(), client());
-        a?;
-        b?;
-        Ok(began.elapsed())
-    }
+/// Enqueues so many jobs, so many a call, in two clients; the time it took.
+pub(crate) async fn bulk(store: &Store, jobs: u64, batch: usize) -> Result<Duration> {
+    let calls = jobs / batch as u64 / 2;
+    let batch = vec![NewJob::new("Hello", vec![json!(1), json!("two")]); batch];
+    let began = Instant::now();
+    let client = async || -> Result<()> {
+        for _ in 0..calls {
+            store.enqueue(&batch).await?;
+        }
+        Ok(())
+    };
+    let (a, b) = futures::join!(client(), client());
+    a?;
+    b?;
+    Ok(began.elapsed())
 }
 
 /// Times enqueues of one job each.

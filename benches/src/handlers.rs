@@ -2,7 +2,7 @@
 
 use crate::cpu;
 use crate::drain::{all_written, drain_with_worker, no_op};
-use crate::figures::Figures;
+use crate::figures::Table;
 use crate::http_server;
 use crate::server::{Bench, Queue};
 use anyhow::Result;
@@ -45,23 +45,21 @@ enum Transport {
 }
 
 impl Handlers {
-    pub(crate) async fn run(&self) -> Result<()> {
+    pub(crate) async fn run(&self, table: &mut Table) -> Result<()> {
         let mut bench = Bench::start().await?;
-        let (mut native, mut ours) = (Vec::new(), Vec::new());
+        let mut pairs = Vec::new();
         for pair in 1..=self.pairs {
-            if !self.only_ours {
-                native.push(self.drain(&bench.queue().await?, Arc::new(no_op())).await?);
-            }
-            ours.push(self.external(&bench.queue().await?).await?);
-            let last = |rates: &[f64]| rates.last().copied().unwrap_or(f64::NAN);
-            println!("pair {pair}: native {:.0}, {:?} {:.0} jobs/s", last(&native), self.transport, last(&ours));
+            let native = match self.only_ours {
+                true => f64::NAN,
+                false => self.drain(&bench.queue().await?, Arc::new(no_op())).await?,
+            };
+            let ours = self.external(&bench.queue().await?).await?;
+            println!("pair {pair}: native {native:.0}, {:?} {ours:.0} jobs/s", self.transport);
+            pairs.push((native, ours));
         }
-        println!("{} no-op jobs, threads {}, {} pairs", self.jobs, self.threads, self.pairs);
-        for (name, rates) in [("native".to_owned(), native), (format!("{:?}", self.transport), ours)] {
-            let rates = Figures::new(rates);
-            let (median, min, max) = (rates.median(), rates.min(), rates.max());
-            println!("  {:<8} {median:>9.0} jobs/s (min {min:.0}, max {max:.0})", name.to_lowercase());
-        }
+        let transport = format!("{:?}", self.transport).to_lowercase();
+        let title = format!("drain of {} no-op jobs by `{transport}`, threads {}", self.jobs, self.threads);
+        table.rates(&title, "native", &pairs);
         Ok(())
     }
 

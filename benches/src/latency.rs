@@ -1,6 +1,6 @@
 //! From the commit of an enqueue to the start of its handler.
 
-use crate::figures::Figures;
+use crate::figures::{Figures, Table};
 use crate::server::Bench;
 use anyhow::Result;
 use gritstone::execute::native::{JobContext, Native, Stop as JobStop};
@@ -22,14 +22,14 @@ pub(crate) struct Latency {
 }
 
 impl Latency {
-    pub(crate) async fn run(&self) -> Result<()> {
+    pub(crate) async fn run(&self, table: &mut Table) -> Result<()> {
         let mut bench = Bench::start().await?;
         let queue = bench.queue().await?;
-        self.on(&queue.store, &queue.url).await
+        self.on(&queue.store, &queue.url, "PostgreSQL", table).await
     }
 
     /// The same on any database.
-    pub(crate) async fn on(&self, store: &Store, url: &str) -> Result<()> {
+    pub(crate) async fn on(&self, store: &Store, url: &str, database: &str, table: &mut Table) -> Result<()> {
         let waits: Arc<Mutex<Vec<f64>>> = Arc::default();
         let committed: Arc<Mutex<Vec<Instant>>> = Arc::default();
         let native = {
@@ -70,12 +70,10 @@ impl Latency {
         ran?;
         done?;
         let waits = Figures::new(waits.lock().map(|waits| waits.clone()).unwrap_or_default());
-        println!(
-            "commit to handler start, {} arrivals: p50 {:.2} ms, p99 {:.2} ms, max {:.2} ms",
-            self.arrivals,
-            waits.median() * 1e3,
-            waits.quantile(0.99) * 1e3,
-            waits.max() * 1e3
+        let [p50, p99, max] = [0.5, 0.99, 1.0].map(|q| waits.quantile(q) * 1e3);
+        table.figure(
+            &format!("{database}: commit to handler start, {} arrivals", self.arrivals),
+            format!("p50 {p50:.2} ms, p99 {p99:.2} ms, max {max:.2} ms"),
         );
         Ok(())
     }

@@ -1,9 +1,10 @@
 //! What is measured: Gritstone beside raw SQL on the same server, in the same run, in alternating pairs.
 //!
-//! `cargo run --release -p gritstone-benches -- drain` starts a PostgreSQL of its own in a temporary folder, with every
-//! commit on the disk. See `benches/README.md`.
+//! `cargo run --release -p gritstone-benches -- all` runs the standard set. Each measurement starts a PostgreSQL of its own in a temporary
+//! folder, with every commit on the disk. See `benches/README.md`.
 
 mod agenda;
+mod all;
 mod claim;
 mod cpu;
 mod drain;
@@ -14,11 +15,13 @@ mod http_server;
 mod latency;
 mod memory;
 mod others;
+mod peers;
 mod resident;
 mod schedule;
 mod server;
 
 use clap::{Parser, Subcommand};
+use figures::Table;
 
 /// Measures Gritstone against raw SQL.
 #[derive(Debug, Parser)]
@@ -29,6 +32,8 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum What {
+    /// The standard set of all the others, in moderate sizes, and a table of their figures
+    All,
     /// What a scheduler costs that has 10,000 recurring tasks, none of them due
     Agenda(agenda::Agenda),
     /// Jobs drained a second, by native handlers that do nothing, counted at durable completion
@@ -45,6 +50,8 @@ enum What {
     Memory(memory::Memory),
     /// The same drain and enqueue on MariaDB, MySQL or SQLite
     Others(others::Others),
+    /// Enqueue and drain beside other job systems: River, Solid Queue
+    Peers(peers::Peers),
     /// Memory of an idle worker, and the time from its start to its first claim
     Resident(resident::Resident),
     /// The time that it takes to read a schedule, and to find its next run
@@ -57,17 +64,27 @@ enum What {
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     gritstone::execute::launcher::intercept();
-    match Cli::parse().what {
-        What::Agenda(bench) => bench.run().await,
-        What::Drain(bench) => bench.run().await,
-        What::Claim(bench) => bench.run().await,
-        What::Enqueue(bench) => bench.run().await,
-        What::Handlers(bench) => bench.run().await,
-        What::Latency(bench) => bench.run().await,
-        What::Memory(bench) => bench.run().await,
-        What::Others(bench) => bench.run().await,
-        What::Resident(bench) => bench.run().await,
-        What::Schedule(bench) => bench.run(),
+    let mut table = Table::default();
+    let measured = measure(Cli::parse().what, &mut table).await;
+    table.print();
+    measured
+}
+
+/// Measures one thing; its figures go into the table.
+async fn measure(what: What, table: &mut Table) -> anyhow::Result<()> {
+    match what {
+        What::All => all::run(table).await,
+        What::Agenda(bench) => bench.run(table).await,
+        What::Drain(bench) => bench.run(table).await,
+        What::Claim(bench) => bench.run(table).await,
+        What::Enqueue(bench) => bench.run(table).await,
+        What::Handlers(bench) => bench.run(table).await,
+        What::Latency(bench) => bench.run(table).await,
+        What::Memory(bench) => bench.run(table).await,
+        What::Others(bench) => bench.run(table).await,
+        What::Peers(bench) => bench.run(table).await,
+        What::Resident(bench) => bench.run(table).await,
+        What::Schedule(bench) => bench.run(table),
         What::Serve(server) => server.run().await,
     }
 }

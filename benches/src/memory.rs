@@ -1,6 +1,7 @@
 //! Whether a worker's memory stays what it is over many jobs.
 
 use crate::drain::{all_written, drain_with_worker, no_op};
+use crate::figures::Table;
 use crate::server::Bench;
 use anyhow::{Context as _, Result};
 use gritstone::store::Selector;
@@ -20,7 +21,7 @@ pub(crate) struct Memory {
 }
 
 impl Memory {
-    pub(crate) async fn run(&self) -> Result<()> {
+    pub(crate) async fn run(&self, table: &mut Table) -> Result<()> {
         let mut bench = Bench::start().await?;
         let queue = bench.queue().await?;
         queue.fill(self.jobs).await?;
@@ -55,6 +56,10 @@ impl Memory {
         for share in [0, 10, 25, 50, 75, 100] {
             println!("  after {share:>3} % of the time {:>6.1} MB", at(share));
         }
+        table.figure(
+            &format!("memory of a worker over {} jobs, threads {}", self.jobs, self.threads),
+            format!("{:.1} MB after a tenth of the time, {:.1} MB at its end", at(10), at(100)),
+        );
         Ok(())
     }
 }

@@ -3,7 +3,7 @@
 use crate::claim::{claim, register};
 use crate::drain::{drain_with_worker, no_op};
 use crate::enqueue::single;
-use crate::figures::{Figures, print_pairs};
+use crate::figures::{Figures, Table};
 use crate::latency::Latency;
 use anyhow::{Result, bail};
 use gritstone::store::{Commands, Mark, MigrateOptions, NewJob, Selection, Selector, Store, StoreOptions};
@@ -114,7 +114,7 @@ impl Place {
 }
 
 impl Others {
-    pub(crate) async fn run(&self) -> Result<()> {
+    pub(crate) async fn run(&self, table: &mut Table) -> Result<()> {
         // What a server of production has: tests' own have a 64 MB cache, which a million jobs don't fit into.
         let options = ServerOptions::durable().with("innodb_buffer_pool_size", "1G");
         let server = match self.database {
@@ -128,7 +128,7 @@ impl Others {
         };
         let mut place = Place { server, folder: tempfile::tempdir_in(".")?, made: 0 };
         if self.finished > 0 {
-            return self.beside_finished(&mut place).await;
+            return self.beside_finished(&mut place, table).await;
         }
         let (mut drains, mut enqueues) = (Vec::new(), Vec::new());
         for _ in 0..self.pairs {
@@ -154,13 +154,10 @@ impl Others {
             drains.push((rates[2], rates[3]));
         }
         let title = self.title();
-        print_pairs(&format!("{title}: bulk enqueue, {} a call, 1 client", self.batch), "jobs/s", &enqueues);
-        print_pairs(
-            &format!("{title}: drain, threads {}, raw batch {}, 1 client", self.threads, self.batch),
-            "jobs/s",
-            &drains,
-        );
-        self.one_at_a_time(&mut place).await
+        table.rates(&format!("{title}: bulk enqueue, {} a call, 1 client", self.batch), "raw SQL", &enqueues);
+        let drain = format!("{title}: drain, threads {}, raw batch {}, 1 client", self.threads, self.batch);
+        table.rates(&drain, "raw SQL", &drains);
+        self.one_at_a_time(&mut place, table).await
     }
 
     fn title(&self) -> String {
@@ -168,23 +165,21 @@ impl Others {
     }
 
     /// Single enqueues, single claims with an empty and with a long queue, and how long a job waits for its handler.
-    async fn one_at_a_time(&self, place: &mut Place) -> Result<()> {
+    async fn one_at_a_time(&self, place: &mut Place, table: &mut Table) -> Result<()> {
         const SINGLES: u32 = 1_000;
         let (url, store) = place.queue().await?;
         let raw = Others { jobs: SINGLES.into(), batch: 1, ..self.clone() }.raw_enqueue(&url).await?;
         let ours = single(&store, SINGLES).await?;
-        println!(
-            "{}: single enqueue: raw mean {:.3} ms, gritstone median {:.3} ms, p99 {:.3} ms",
-            self.title(),
-            raw.as_secs_f64() * 1e3 / f64::from(SINGLES),
-            ours.median() * 1e3,
-            ours.quantile(0.99) * 1e3
+        let raw = raw.as_secs_f64() * 1e3 / f64::from(SINGLES);
+        table.figure(
+            &format!("{:?}: single enqueue, {SINGLES}; raw SQL's mean {raw:.3} ms", self.database),
+            format!("median {:.3} ms, p99 {:.3} ms", ours.median() * 1e3, ours.quantile(0.99) * 1e3),
         );
         let (_, empty) = place.queue().await?;
         let (_, long) = place.queue().await?;
         self.our_enqueue(&long).await?;
         let any = Selection::Any { excluded: vec!["solid_queue_recurring".into()], mark: Mark::START };
-        for (what, store) in [("no job", &empty), ("the jobs above", &long)] {
+        for (jobs, store) in [(0, &empty), (self.jobs, &long)] {
             let mut session = store.connect().await?;
             let process_id = register(&mut session).await?;
             let mut times = Vec::new();
@@ -192,18 +187,16 @@ impl Others {
                 times.push(claim(&mut session, process_id, &any, Commands::Leave, 1).await?.as_secs_f64());
             }
             let times = Figures::new(times);
-            println!(
-                "{}: claim of 1 with {what} ready, as its caller sees it: median {:.3} ms, p99 {:.3} ms",
-                self.title(),
-                times.median() * 1e3,
-                times.quantile(0.99) * 1e3
+            table.figure(
+                &format!("{:?}: claim of 1 with {jobs} jobs ready, as its caller sees it", self.database),
+                format!("median {:.3} ms, p99 {:.3} ms", times.median() * 1e3, times.quantile(0.99) * 1e3),
             );
         }
         let (url, store) = place.queue().await?;
-        Latency { arrivals: 1_000, pause: 40 }.on(&store, &url).await
+        Latency { arrivals: 1_000, pause: 40 }.on(&store, &url, &format!("{:?}", self.database), table).await
     }
 
-    async fn beside_finished(&self, place: &mut Place) -> Result<()> {
+    async fn beside_finished(&self, place: &mut Place, table: &mut Table) -> Result<()> {
         let mut pairs = Vec::new();
         for _ in 0..self.pairs {
             let mut rates = [0.0; 2];
@@ -218,8 +211,8 @@ impl Others {
             }
             pairs.push((rates[0], rates[1]));
         }
-        println!("in what follows, \"raw SQL\" is our own drain of a fresh table");
-        print_pairs(&format!("{}, with {} finished ones in the table", self.title(), self.finished), "jobs/s", &pairs);
+        let title = format!("{}: drain, {} finished jobs in the table", self.title(), self.finished);
+        table.rates(&title, "undisturbed", &pairs);
         Ok(())
     }
 

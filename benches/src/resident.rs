@@ -1,6 +1,6 @@
 //! Memory, and the time to the first claim, of the command itself.
 
-use crate::figures::Figures;
+use crate::figures::{Figures, Table};
 use crate::memory::resident;
 use crate::server::Bench;
 use anyhow::{Context as _, Result, bail};
@@ -22,7 +22,7 @@ pub(crate) struct Resident {
 }
 
 impl Resident {
-    pub(crate) async fn run(&self) -> Result<()> {
+    pub(crate) async fn run(&self, table: &mut Table) -> Result<()> {
         let gritstone = match &self.gritstone {
             Some(path) => path.clone(),
             None => std::env::current_exe()?.with_file_name("gritstone"),
@@ -49,12 +49,14 @@ impl Resident {
             child.kill().await?;
         }
         let (times, memory) = (Figures::new(times), Figures::new(memory));
-        println!(
-            "start to first claim (psql's own start included): median {:.0} ms, max {:.0} ms",
-            times.median() * 1e3,
-            times.max() * 1e3
+        table.figure(
+            &format!("a worker's start to its first claim, psql's own start included, {} starts", self.starts),
+            format!("median {:.0} ms, max {:.0} ms", times.median() * 1e3, times.max() * 1e3),
         );
-        println!("resident when idle: median {:.1} MB, max {:.1} MB", memory.median(), memory.max());
+        table.figure(
+            &format!("memory of an idle worker, {} starts", self.starts),
+            format!("median {:.1} MB, max {:.1} MB", memory.median(), memory.max()),
+        );
         Ok(())
     }
 }

@@ -6,6 +6,8 @@ use std::time::Instant;
 use anyhow::Context as _;
 use gritstone_crds::Timetable;
 
+use crate::figures::Table;
+
 /// Options of the measurement.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Schedule {
@@ -24,15 +26,14 @@ const SCHEDULES: [&str; 6] = [
 ];
 
 impl Schedule {
-    pub(crate) fn run(&self) -> anyhow::Result<()> {
-        println!("{:>10} {:>10}  schedule", "read µs", "next µs");
+    pub(crate) fn run(&self, table: &mut Table) -> anyhow::Result<()> {
         for text in SCHEDULES {
             let timetable = Timetable::parse(text, "UTC").with_context(|| format!("reading {text:?}"))?;
             let read = self.micros(|| drop(black_box(Timetable::parse(black_box(text), "UTC"))));
             let mut now = jiff::Timestamp::UNIX_EPOCH;
             let next =
                 self.micros(|| now = timetable.next_after(black_box(now)).unwrap_or(jiff::Timestamp::UNIX_EPOCH));
-            println!("{read:>10.2} {next:>10.2}  {text}");
+            table.figure(&format!("schedule {text:?}"), format!("read in {read:.2} µs, its next run in {next:.2} µs"));
         }
         Ok(())
     }

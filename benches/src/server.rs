@@ -47,9 +47,14 @@ impl Bench {
         Ok(sqlx::query_as(sql).bind(containing).fetch_all(&mut admin).await?)
     }
 
-    pub(crate) async fn queue(&mut self) -> Result<Queue> {
+    /// A fresh database without tables; its URL.
+    pub(crate) async fn database(&mut self) -> Result<String> {
         self.databases += 1;
-        let url = self.server.create_database(&format!("bench_{}", self.databases)).await?;
+        Ok(self.server.create_database(&format!("bench_{}", self.databases)).await?)
+    }
+
+    pub(crate) async fn queue(&mut self) -> Result<Queue> {
+        let url = self.database().await?;
         let store = Store::open(&url, StoreOptions::default())?;
         store.migrate(MigrateOptions::default()).await?;
         Ok(Queue { url, store })
@@ -59,11 +64,7 @@ impl Bench {
 impl Queue {
     /// Runs a statement, by psql.
     pub(crate) async fn psql(&self, sql: &str) -> Result<String> {
-        let output = Command::new("psql").args(["-XAtq", "-c", sql, &self.url]).output().await.context("psql")?;
-        if !output.status.success() {
-            bail!("{sql}: {}", String::from_utf8_lossy(&output.stderr));
-        }
-        Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+        psql(&self.url, ["-c", sql]).await
     }
 
     /// Fills the queue with ready jobs and settles the tables.
@@ -122,6 +123,16 @@ impl Queue {
         }
         Ok(began.elapsed())
     }
+}
+
+/// Runs a statement (`-c`) or a file of them (`-f`) on a database, by psql; what it printed.
+pub(crate) async fn psql(url: &str, what: [&str; 2]) -> Result<String> {
+    let arguments = ["-XAtq", "-v", "ON_ERROR_STOP=1", what[0], what[1], url];
+    let output = Command::new("psql").args(arguments).output().await.context("psql")?;
+    if !output.status.success() {
+        bail!("{}: {}", what[1], String::from_utf8_lossy(&output.stderr));
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
 fn pgbench() -> Result<PathBuf> {
