@@ -20,21 +20,34 @@ module GritstoneRails
   # What Active Job counts in the envelope.
   COUNTS = %w[executions exception_executions].freeze
 
+  # What a row keeps for as long as it is there.
+  PLACE = %w[queue_name priority].freeze
+
   # The exception of a job whose row can't be one of Active Job's.
   class UnreadableJob < StandardError; end
 
   # Stands in for the queue adapter where the job that is running enqueues itself: that is a retry of its own row.
   class RetryAdapter
-    # The job as it enqueued itself, or nil while it hasn't; and in how many seconds it is to run.
-    attr_reader :envelope, :delay
+    # The job as it enqueued itself, or nil while it hasn't; and when it is to run.
+    attr_reader :envelope, :timestamp
 
     def enqueue(job)
-      enqueue_at(job, 0)
+      enqueue_at(job, Time.now.to_f)
     end
 
     def enqueue_at(job, timestamp)
       @envelope = job.serialize
-      @delay = [timestamp.to_f - Time.now.to_f, 0].max
+      @timestamp = timestamp.to_f
+    end
+
+    # In how many seconds it is to run.
+    def delay
+      [timestamp - Time.now.to_f, 0].max
+    end
+
+    # Whether it enqueued itself with another queue or priority than its row's.
+    def moved?(row)
+      envelope && envelope.values_at(*PLACE) != row.values_at(*PLACE)
     end
 
     # Asked by Rails 7.2.
@@ -136,7 +149,9 @@ module GritstoneRails
         job.gritstone_retry = retrying
         job.perform_now
       end
-      retrying.envelope ? retry_of(retrying, envelope, job.gritstone_error) : { "outcome" => "done" }
+      return { "outcome" => "done" } unless retrying.envelope && !moved(job, retrying, envelope)
+
+      retry_of(retrying, envelope, job.gritstone_error)
     rescue SignalException
       raise
     # Everything, as Solid Queue does: a job that calls `exit` must not look like a crash.
@@ -151,9 +166,19 @@ module GritstoneRails
       ActiveJob::Base.deserialize(envelope)
     end
 
+    # Enqueues it as Rails would where it has asked for another queue or priority, in a row of its own; false where it may stay. It also stays
+    # with `gritstone enqueue`, which begins to count anew.
+    def moved(job, retrying, envelope)
+      job.gritstone_retry = nil
+      return false if !retrying.moved?(envelope) || job.queue_adapter.is_a?(EnqueueAdapter)
+
+      job.queue_adapter.enqueue_at(job, retrying.timestamp)
+      true
+    end
+
     # Keys that Active Job doesn't know stay. The row stays too, and with it its queue and priority.
     def retry_of(retrying, envelope, exception)
-      updated = envelope.merge(retrying.envelope).merge(envelope.slice("queue_name", "priority", "provider_job_id"))
+      updated = envelope.merge(retrying.envelope).merge(envelope.slice(*PLACE, "provider_job_id"))
       answer = { "outcome" => "retry", "delay" => retrying.delay, "active_job" => updated }
       exception ? answer.merge("error" => error(exception)) : answer
     end

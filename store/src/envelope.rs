@@ -81,6 +81,13 @@ impl Envelope {
         self.set("executions", &executions);
     }
 
+    /// How many runs ended with an error of this class; 0 when nobody has counted.
+    pub fn exceptions(&self, class: &str) -> u32 {
+        let counts: Option<Map<String, Value>> = self.read("exception_executions");
+        let count = counts.and_then(|counts| counts.get(&format!("[{class}]")).and_then(Value::as_u64));
+        count.map_or(0, |count| u32::try_from(count).unwrap_or(u32::MAX))
+    }
+
     /// Counts an error as `retry_on` does: under the class's name in brackets.
     pub fn count_exception(&mut self, class: &str) {
         let mut counts: Map<String, Value> = match self.raw("exception_executions") {
@@ -232,7 +239,7 @@ mod tests {
         let mut envelope = Envelope::parse(text).unwrap();
         assert_eq!(envelope.executions(), 0);
         envelope.count_exception("A");
-        assert_eq!(envelope.to_string(), text);
+        assert_eq!((envelope.to_string().as_str(), envelope.exceptions("A")), (text, 0));
         envelope.reset_executions();
         assert_eq!(envelope.to_string(), r#"{"executions":0,"exception_executions":{}}"#);
     }

@@ -148,6 +148,61 @@ async fn a_job_that_nothing_takes_up_fails_at_once() {
     }
 }
 
+/// The example with more jobs: `Extra::Crash`, which kills its process, and `Extra::Move`, which asks for another queue when it fails. What
+/// they enqueue goes into the journal.
+async fn with_more_jobs() -> Example {
+    let example = Example::new().await;
+    let folder = example.site.folder();
+    let jobs = r#"
+require "active_job"
+class Journal
+  def enqueue_at(job, at)
+    note = [job.job_id, job.queue_name, job.priority, job.executions, job.exception_executions.to_json, at > Time.now.to_f].join(" ")
+    File.write(ENV.fetch("JOURNAL"), note + "\n", mode: "a")
+  end
+  def enqueue(job) = enqueue_at(job, 0)
+  def enqueue_after_transaction_commit? = false
+end
+module Extra
+  class Crash < ActiveJob::Base
+    def perform = Process.kill(:KILL, Process.pid)
+  end
+  class Move < ActiveJob::Base
+    self.queue_adapter = Journal.new
+    retry_on ArgumentError, queue: :slow, priority: 9, wait: 60, attempts: 3
+    def perform = raise(ArgumentError, "not here")
+  end
+end
+"#;
+    std::fs::write(folder.join("extra.rb"), jobs).unwrap();
+    let manifests = std::fs::read_to_string(folder.join("jobs.yaml")).unwrap();
+    std::fs::remove_file(folder.join("jobs.yaml")).unwrap();
+    std::fs::write(folder.join("jobs.yaml"), manifests.replace("errands.rb,", "errands.rb, extra.rb,")).unwrap();
+    example
+}
+
+#[tokio::test]
+async fn a_job_that_kills_its_process_has_failed_the_third_time() {
+    let example = with_more_jobs().await;
+    let id = example.ruby("require './extra'\nputs Extra::Crash.perform_later.job_id");
+    let _running = example.start();
+    let failed = example.reached(&id, JobState::Failed).await;
+    let envelope = envelope(&failed);
+    assert_eq!(envelope["exception_executions"], json!({"[Gritstone::HandlerCrashed]": 3}));
+    assert_eq!(failed.error.unwrap().exception_class, "Gritstone::HandlerCrashed");
+}
+
+#[tokio::test]
+async fn a_job_that_asks_for_another_queue_is_enqueued_there_as_rails_would() {
+    let example = with_more_jobs().await;
+    let program = "require './extra'\nExtra::Move.queue_adapter = ActiveJob::Base.queue_adapter\nputs Extra::Move.perform_later.job_id";
+    let id = example.ruby(program);
+    let _running = example.start();
+    let done = example.reached(&id, JobState::Finished).await;
+    assert_eq!(done.queue, "default");
+    assert_eq!(example.journal(), [format!("{id} slow 9 1 {{\"[ArgumentError]\":1}} true")]);
+}
+
 #[tokio::test]
 async fn a_discarded_job_is_finished() {
     let example = Example::new().await;

@@ -16,6 +16,11 @@ pub struct Retry {
     /// The total of runs, the first included; 1 to 1000. A job whose handler still asks for a retry after them has failed. Default 1.
     #[cfg_attr(feature = "kube", schemars(range(min = 1, max = 1000)))]
     pub attempts: i32,
+    /// How many of these may end with the death of the handler's process, or of the connection to its server, 1 to 1000: a job that kills
+    /// its handler so often has failed. Default all of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "kube", schemars(range(min = 1, max = 1000)))]
+    pub crashes: Option<i32>,
     /// How long to wait before the next run.
     pub backoff: Backoff,
     /// What is different for jobs of these classes. Default nothing; at most 500.
@@ -88,7 +93,7 @@ const MAX_WAIT: Duration = Duration::from_mins(30 * 24 * 60);
 
 impl Default for Retry {
     fn default() -> Self {
-        Self { attempts: 1, backoff: Backoff::default(), classes: BTreeMap::new() }
+        Self { attempts: 1, crashes: None, backoff: Backoff::default(), classes: BTreeMap::new() }
     }
 }
 
@@ -115,6 +120,9 @@ impl Retry {
 
     pub(super) fn check(&self, at: &Path, found: &mut Violations) {
         found.number(at.field("attempts"), self.attempts, 1..=MAX_ATTEMPTS);
+        if let Some(crashes) = self.crashes {
+            found.number(at.field("crashes"), crashes, 1..=MAX_ATTEMPTS);
+        }
         self.backoff.check(&at.field("backoff"), found);
         let at = at.field("classes");
         if self.classes.len() > MAX_CLASSES {

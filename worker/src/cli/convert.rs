@@ -3,6 +3,7 @@
 use super::exit::Exit;
 use super::handler::HandlerOptions;
 use super::output;
+use super::plan::{ATTEMPTS_OF_RUBY, CRASHES_OF_RUBY};
 use super::rails::{Found, RailsFiles};
 use super::{Global, check};
 use gritstone_crds::QueueWorkerSpec;
@@ -28,8 +29,6 @@ pub(super) struct Convert {
 
 /// What is written where no handler is named: the one of examples/rails, in an application that has a copy of it.
 const RUBY: [&str; 5] = ["bin/bundle", "exec", "ruby", "gritstone_rails.rb", "config/environment.rb"];
-/// `retry_on` decides; this must only be no less than the `attempts` of any of them.
-const ATTEMPTS: i32 = 1_000;
 
 impl Convert {
     pub(super) fn run(self, global: &Global) -> Result<(), Exit> {
@@ -38,12 +37,11 @@ impl Convert {
         let command = RUBY.map(str::to_owned).to_vec();
         let ruby = || Handler { process: Some(ProcessHandler { command, recycle_after: None }), ..Handler::default() };
         let handler = named.unwrap_or_else(ruby);
-        let attempts = if handler.process.is_some() { ATTEMPTS } else { 1 };
-        let worker = QueueWorkerSpec {
-            handler: Some(handler),
-            retry: Retry { attempts, ..Retry::default() },
-            ..QueueWorkerSpec::default()
+        let retry = match handler.process {
+            Some(_) => Retry { attempts: ATTEMPTS_OF_RUBY, crashes: Some(CRASHES_OF_RUBY), ..Retry::default() },
+            None => Retry::default(),
         };
+        let worker = QueueWorkerSpec { handler: Some(handler), retry, ..QueueWorkerSpec::default() };
         let Found { application, environment, has_files, .. } = self.rails.read(worker)?;
         if !has_files {
             let warnings = application.warnings.iter().map(ToString::to_string);

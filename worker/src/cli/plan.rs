@@ -75,14 +75,16 @@ impl Plan {
 }
 
 /// Jobs of Active Job are retried by `retry_on`, which goes on as long as it says; the engine is only to stop what never ends.
-const ATTEMPTS_OF_RUBY: i32 = 1_000;
+pub(super) const ATTEMPTS_OF_RUBY: i32 = 1_000;
+/// As often as a job may be interrupted by the death of its worker. `retry_on` has no say there: it died, too.
+pub(super) const CRASHES_OF_RUBY: i32 = 3;
 
 /// A worker of Rails' files as far as they say nothing about it.
 pub(super) fn worker_of_rails(options: &OneWorker, drain_timeout: Duration) -> Result<QueueWorkerSpec, Exit> {
     let mut spec = options.spec(drain_timeout)?;
     let is_process = spec.handler.as_ref().is_some_and(|handler| handler.process.is_some());
     if options.attempts.is_none() && is_process {
-        spec.retry.attempts = ATTEMPTS_OF_RUBY;
+        (spec.retry.attempts, spec.retry.crashes) = (ATTEMPTS_OF_RUBY, Some(CRASHES_OF_RUBY));
     }
     Ok(spec)
 }

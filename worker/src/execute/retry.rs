@@ -5,6 +5,7 @@
 //! half makes sure that a service that asked for peace gets some (full jitter may retry at once); and a spread of half the
 //! wait is enough to pull apart jobs that failed together.
 
+use super::errors::class;
 use super::{JobError, Outcome};
 use std::collections::HashMap;
 use std::time::Duration;
@@ -54,6 +55,8 @@ impl Backoff {
 pub struct Policy {
     /// Runs a job gets in all, the first included. At least 1.
     pub attempts: u32,
+    /// How many of them may end with the death of the handler; all of them when `None`.
+    pub crashes: Option<u32>,
     /// How long it waits between them.
     pub backoff: Backoff,
     /// What is different for some classes.
@@ -72,7 +75,7 @@ pub struct ClassPolicy {
 impl Default for Policy {
     /// Nothing runs again by itself, as in Solid Queue.
     fn default() -> Self {
-        Self { attempts: 1, backoff: Backoff::default(), classes: HashMap::new() }
+        Self { attempts: 1, crashes: None, backoff: Backoff::default(), classes: HashMap::new() }
     }
 }
 
@@ -121,6 +124,19 @@ impl Policy {
 }
 
 impl Outcome {
+    /// The same for a job whose handler died over `before` of its runs, and over `most` at most.
+    pub(crate) fn after_crashes(self, before: u32, most: u32) -> Self {
+        match self {
+            Self::Retry { error, .. } if before.saturating_add(1) >= most => Self::Fail { error },
+            other => other,
+        }
+    }
+
+    /// Whether the handler died over it.
+    pub(crate) fn is_crash(&self) -> bool {
+        matches!(self, Self::Retry { error, .. } if error.exception_class() == class::HANDLER_CRASHED)
+    }
+
     /// The same for a job that was interrupted so often before.
     pub(crate) fn after_interruptions(self, interruptions: u32) -> Self {
         match self {
@@ -194,6 +210,15 @@ mod tests {
         };
         assert!(matches!(interrupted(0), Verdict::Interrupt(_)));
         assert!(matches!(interrupted(1), Verdict::Fail(_)));
+    }
+
+    #[test]
+    fn a_job_that_kills_its_handler_too_often_fails_before_its_attempts_are_used() {
+        let crash = || Outcome::Retry { delay: None, error: JobError::new(class::HANDLER_CRASHED, "died") };
+        assert!(crash().is_crash() && !retry(None).is_crash());
+        assert_eq!(crash().after_crashes(1, 3), crash());
+        assert!(matches!(crash().after_crashes(2, 3), Outcome::Fail { .. }));
+        assert!(matches!(crash().after_crashes(0, 1), Outcome::Fail { .. }));
     }
 
     proptest! {

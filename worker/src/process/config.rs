@@ -154,7 +154,13 @@ fn policy(retry: &kinds::Retry) -> Policy {
         let own = retry.policy(class);
         (class.clone(), ClassPolicy { attempts: Some(own.attempts.max(1) as u32), backoff: Some(backoff(own.backoff)) })
     });
-    Policy { attempts: retry.attempts.max(1) as u32, backoff: backoff(retry.backoff), classes: classes.collect() }
+    let crashes = retry.crashes.map(|crashes| crashes.max(1) as u32);
+    Policy {
+        attempts: retry.attempts.max(1) as u32,
+        crashes,
+        backoff: backoff(retry.backoff),
+        classes: classes.collect(),
+    }
 }
 
 impl WorkerConfig {

@@ -286,7 +286,14 @@ impl Running {
     }
 
     fn decide(&self, job: &Job, attempts: Option<u32>, report: Report) -> Verdict {
-        let outcome = report.outcome.after_interruptions(job.interruptions);
+        let mut outcome = report.outcome.after_interruptions(job.interruptions);
+        if let Some(most) = self.policy.crashes
+            && outcome.is_crash()
+        {
+            let before =
+                Envelope::parse(&job.active_job).map_or(0, |envelope| envelope.exceptions(class::HANDLER_CRASHED));
+            outcome = outcome.after_crashes(before, most);
+        }
         let decided = match attempts {
             // Its enqueuer said how many runs it has, which goes before what the worker says of its class.
             Some(attempts) => {
