@@ -6,6 +6,9 @@ use kube::runtime::events::{Event, EventType};
 
 use crate::recorder::Events;
 
+/// How long an Event's words may be, in bytes: the API server takes none with more.
+const WORDS: usize = 1_024;
+
 /// Says of each condition that changed its status or its reason what it says now. An Event that can't be written is no reason to try
 /// everything again: the condition says the same.
 pub(crate) async fn publish(events: &Events, object: &ObjectReference, before: &[Condition], now: &[Condition]) {
@@ -25,11 +28,21 @@ fn transitions(before: &[Condition], now: &[Condition]) -> Vec<Event> {
         .map(|condition| Event {
             type_: kind(condition),
             reason: condition.reason.clone(),
-            note: Some(condition.message.clone()),
+            note: Some(shortened(&condition.message)),
             action: "Reconcile".to_owned(),
             secondary: None,
         })
         .collect()
+}
+
+/// As much of a message as an Event takes. Where it has another's words in it, of an admission webhook say, it may be long.
+fn shortened(message: &str) -> String {
+    if message.len() <= WORDS {
+        return message.to_owned();
+    }
+    const MORE: &str = " ...";
+    let end = (0..=WORDS - MORE.len()).rev().find(|end| message.is_char_boundary(*end)).unwrap_or_default();
+    format!("{}{MORE}", &message[..end])
 }
 
 /// What only takes its time is no warning.
@@ -58,5 +71,14 @@ mod tests {
         assert_eq!(reasons(&[], &waiting), ["Waiting"]);
         assert!(reasons(std::slice::from_ref(&waiting), &waiting).is_empty());
         assert_eq!(reasons(&[waiting], &condition(true, "Ready")), ["Ready"]);
+    }
+
+    #[test]
+    fn an_event_has_as_many_words_as_one_may_have() {
+        assert_eq!(shortened("all of them"), "all of them");
+        let most = "a".repeat(WORDS);
+        assert_eq!(shortened(&most), most);
+        let long = shortened(&"é".repeat(WORDS));
+        assert!(long.len() <= WORDS && long.len() > WORDS - 4 && long.ends_with("é ..."), "{}", long.len());
     }
 }

@@ -18,6 +18,7 @@ const OTHER_WORDS: &[&str] = &[
     "Deployment",
     "Error",
     "Failed",
+    "False",
     "Finalize",
     "Idle",
     "Latency",

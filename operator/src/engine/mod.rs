@@ -3,13 +3,14 @@
 //! A kind says by an [`Engine`] what is particular about it. [`build`] makes of that the Deployment and the disruption budget, with
 //! the template of `pod`: three layers, put over each other by `merge`, in which `environment` is what the program is told, `handler` the
 //! user's own container, `probes` how the pod is watched, and which `security` restricts. `live` reads off a Deployment what others depend on,
-//! `rollout` how far its pods have come.
+//! `rollout` how far its pods have come, `obstacle` what is in their way.
 
 mod environment;
 mod handler;
 mod live;
 mod merge;
 mod objects;
+mod obstacle;
 mod pod;
 mod probes;
 mod rollout;

@@ -2,10 +2,11 @@
 
 use serde_json::Value;
 
+use super::obstacle::Obstacle;
 use crate::conditions::Saying;
 
 /// What a Deployment's status says, as far as we ask.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Rollout {
     /// How many pods there are to be.
     pub(crate) wanted: i32,
@@ -15,6 +16,8 @@ pub(crate) struct Rollout {
     pub(crate) ready: i32,
     /// Whether every one there is, and no other, is as it should be.
     pub(crate) is_done: bool,
+    /// What is in the way, as the Deployment's controller said last.
+    pub(crate) obstacle: Option<Box<Obstacle>>,
 }
 
 impl Rollout {
@@ -25,17 +28,19 @@ impl Rollout {
         let (wanted, replicas) = (count(&deployment["spec"]["replicas"]), count(&status["replicas"]));
         let (ready, updated) = (count(&status["readyReplicas"]), count(&status["updatedReplicas"]));
         let seen = status["observedGeneration"].as_i64() >= generation;
-        Self { wanted, replicas, ready, is_done: seen && ready >= wanted && updated >= wanted && replicas <= wanted }
+        let is_done = seen && ready >= wanted && updated >= wanted && replicas <= wanted;
+        Self { wanted, replicas, ready, is_done, obstacle: Obstacle::of(deployment) }
     }
 
     /// The condition `Ready` of an object whose pods are called `what` (`workers`), which has `reason` once they are all there.
-    pub(crate) fn ready(self, what: &str, reason: &'static str) -> Saying {
-        let Self { wanted, ready, .. } = self;
-        if !self.is_done {
-            return Saying::new("Ready", false, "Progressing", format!("{ready} of {wanted} {what} are ready"));
+    pub(crate) fn ready(&self, what: &str, reason: &'static str) -> Saying {
+        let Self { wanted, ready, is_done, obstacle, .. } = self;
+        if !is_done {
+            let (reason, more) = obstacle.as_ref().map_or(("Progressing", ""), |it| (it.reason, it.message.as_str()));
+            return Saying::new("Ready", false, reason, format!("{ready} of {wanted} {what} are ready{more}"));
         }
         let message =
-            if wanted == 0 { format!("no {what} are asked for") } else { format!("{ready} {what} are ready") };
+            if *wanted == 0 { format!("no {what} are asked for") } else { format!("{ready} {what} are ready") };
         Saying::new("Ready", true, reason, message)
     }
 }
@@ -61,5 +66,20 @@ mod tests {
         let surplus = json!({"observedGeneration": 4, "replicas": 3, "updatedReplicas": 2, "readyReplicas": 2});
         assert_eq!(said(surplus).reason, "Progressing");
         assert_eq!(said(json!({})).reason, "Progressing");
+    }
+
+    #[test]
+    fn what_is_in_the_way_is_said_until_all_are_ready() {
+        let said = |ready: i32| {
+            let refused = json!({"type": "ReplicaFailure", "status": "True", "message": "exceeded quota: pods"});
+            let status =
+                json!({"replicas": ready, "updatedReplicas": ready, "readyReplicas": ready, "conditions": [refused]});
+            Rollout::of(None, &json!({"spec": {"replicas": 2}, "status": status})).ready("workers", "WorkersReady")
+        };
+        let refused = said(1);
+        assert_eq!((refused.status, refused.reason), (ConditionStatus::False, "ReplicaFailure"));
+        let words = ("1 of 2 workers are ready; ", ": exceeded quota: pods");
+        assert!(refused.message.starts_with(words.0) && refused.message.ends_with(words.1), "{}", refused.message);
+        assert_eq!(said(2).reason, "WorkersReady");
     }
 }

@@ -38,7 +38,7 @@ pub(super) async fn order(
     live: &Live,
     context: &Arc<Context>,
 ) -> Result<Option<Box<Said>>, Error> {
-    let (user, rollout) = (User::of(worker), live.rollout);
+    let (user, rollout) = (User::of(worker), live.rollout.clone());
     let demand = Demand::of(&worker.spec, rollout.wanted.max(0).unsigned_abs());
     let looks = context.databases.demand(&user, demand);
     let deployment = Role::Worker.deployment(worker);

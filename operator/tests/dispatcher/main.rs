@@ -9,7 +9,7 @@ use gritstone_tests::servers::{Server, TestDatabase};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Pod, Secret};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
-use kube::api::{Api, PostParams};
+use kube::api::{Api, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 
 use support::{Rig, condition, says};
@@ -122,4 +122,31 @@ async fn a_missing_secret_is_told() {
     rig.create::<Dispatcher>("main", json!({"database": {"secretRef": {"name": "none"}}})).await;
     let missing = |d: &Dispatcher| says(d, "Ready", ConditionStatus::False, "DatabaseSecretMissing");
     rig.get("main", missing).await;
+}
+
+#[tokio::test]
+async fn a_rollout_that_takes_too_long_is_told_until_it_has_ended() {
+    let rig = Rig::new("late").await;
+    rig.create::<Dispatcher>("main", spec()).await;
+    rig.get::<Deployment>("main-dispatcher", |_| true).await;
+    let say = async |conditions: Value| {
+        let status = Patch::Merge(json!({"status": {"conditions": conditions}}));
+        rig.api::<Deployment>().patch_status("main-dispatcher", &PatchParams::default(), &status).await.unwrap();
+    };
+    let words = "ReplicaSet \"main-dispatcher-1\" has timed out progressing.";
+    // As the Deployment's controller would; there is none here.
+    let late =
+        json!({"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded", "message": words});
+    say(json!([late])).await;
+    let is_late = |d: &Dispatcher| says(d, "Ready", ConditionStatus::False, "ProgressDeadlineExceeded");
+    let told = rig.get("main", is_late).await;
+    let message = &condition(&told, "Ready").unwrap().message;
+    assert!(message.starts_with("0 of 1 dispatchers are ready, and ") && message.ends_with(words), "{message}");
+    rig.has_event("main", "ProgressDeadlineExceeded").await;
+
+    say(json!([])).await;
+    rig.get::<Dispatcher>("main", |d| says(d, "Ready", ConditionStatus::False, "Progressing")).await;
+    rig.say_ready("main-dispatcher", 1).await;
+    rig.get::<Dispatcher>("main", |d| says(d, "Ready", ConditionStatus::True, "DispatchersReady")).await;
+    rig.has_event("main", "DispatchersReady").await;
 }

@@ -3,6 +3,7 @@
 
 mod database;
 mod namespaces;
+mod obstacles;
 mod rival;
 mod scaling;
 #[path = "../support/mod.rs"]
