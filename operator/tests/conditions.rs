@@ -32,6 +32,7 @@ const OTHER_WORDS: &[&str] = &[
     "ReadyJobs",
     "Ready",
     "Reconcile",
+    "RollingUpdate",
     "RuntimeDefault",
     "Scale",
     "ScaleDownDelay",

@@ -58,8 +58,9 @@ impl Decider {
         aims: &Aims,
         budget: Option<Budget>,
     ) -> Decision {
+        let afforded = budget.map_or(u32::MAX, |budget| budget.replicas(replicas));
         let Some(seen) = seen.filter(|seen| now.saturating_sub(seen.at) <= STALE_AFTER) else {
-            return bounded(replicas, Reason::NoData, aims, budget);
+            return bounded(replicas, Reason::NoData, aims, afforded);
         };
         if self.last_look.is_none_or(|last| seen.at.saturating_sub(last) > STALE_AFTER) {
             self.needed.note(now, replicas);
@@ -78,13 +79,12 @@ impl Decider {
         // Somebody may have asked for fewer than we would.
         let wanted = lately.min(replicas).max(enough);
         let reason = if wanted > enough { Reason::ScaleDownDelay { enough } } else { reason };
-        bounded(wanted, reason, aims, budget)
+        bounded(wanted, reason, aims, afforded)
     }
 }
 
-/// Within the bounds; the budget is above `minReplicas`, which is no help to a database that takes no more connections.
-fn bounded(wanted: u32, reason: Reason, aims: &Aims, budget: Option<Budget>) -> Decision {
-    let afforded = budget.map_or(u32::MAX, |budget| budget.replicas());
+/// Within the bounds; what is afforded is above `minReplicas`, which is no help to a database that takes no more connections.
+fn bounded(wanted: u32, reason: Reason, aims: &Aims, afforded: u32) -> Decision {
     let wanted_or_least = wanted.max(aims.min_replicas.min(aims.max_replicas));
     let replicas = wanted_or_least.min(aims.max_replicas).min(afforded);
     let reason = if replicas == wanted {
@@ -246,6 +246,15 @@ mod tests {
         let decision = ask(5_000, Some(budget));
         assert_eq!(decision, Decision { replicas: 8, reason: Reason::ConnectionBudget { needed: 50 } });
         assert_eq!(ask(0, Some(Budget { connections: 3, ..budget })).replicas, 0);
+    }
+
+    #[test]
+    fn while_pods_of_a_rollout_end_the_number_stays() {
+        let ask = |replicas, others| {
+            let budget = Some(Budget { connections: 24, each: 8, others });
+            Decider::new().decide(seconds(0), Some(&look(0, 5_000)), replicas, &AIMS, budget).replicas
+        };
+        assert_eq!([ask(3, 0), ask(3, 2), ask(1, 2), ask(1, 1)], [3, 3, 1, 2]);
     }
 
     fn looks() -> impl Strategy<Value = Vec<(u64, Option<Observation>)>> {

@@ -21,6 +21,7 @@ pub(super) fn engine<'a>(dispatcher: &'a Dispatcher, name: &'a str, database_dig
         database: spec.database.as_ref(),
         database_digest,
         replicas: Some(spec.replicas),
+        may_surge: true,
         // What it is at when it stops is one statement.
         drain_timeout: Duration::ZERO,
         handler: None,

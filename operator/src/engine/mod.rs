@@ -50,6 +50,8 @@ pub(crate) struct Engine<'a> {
     pub(crate) database_digest: Option<&'a str>,
     /// How many pods; none given where somebody else says it.
     pub(crate) replicas: Option<i32>,
+    /// Whether a rollout may make pods besides those, as Deployments do unless they are told otherwise.
+    pub(crate) may_surge: bool,
     /// How long a stopping pod may finish what it is at.
     pub(crate) drain_timeout: Duration,
     /// Who does the work, if it is a worker's.

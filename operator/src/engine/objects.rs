@@ -56,6 +56,11 @@ fn deployment(engine: &Engine<'_>, settings: &Settings, labels: &Value) -> Value
     if let Some(replicas) = engine.replicas {
         deployment["replicas"] = json!(replicas);
     }
+    if !engine.may_surge {
+        // At least one: of fewer than four pods a quarter is none.
+        deployment["strategy"] =
+            json!({"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 0, "maxUnavailable": "25%"}});
+    }
     deployment
 }
 

@@ -124,6 +124,7 @@ mod tests {
             database: None,
             database_digest: None,
             replicas: Some(1),
+            may_surge: true,
             drain_timeout: Duration::from_millis(1_500),
             handler: None,
             template: None,

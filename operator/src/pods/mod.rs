@@ -16,7 +16,7 @@ pub(crate) use watch::watch;
 pub(crate) const DELETION_COST: &str = "controller.kubernetes.io/pod-deletion-cost";
 
 /// A pod of a worker.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct WorkerPod {
     pub(crate) uid: String,
     pub(crate) name: String,

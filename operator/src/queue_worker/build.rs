@@ -25,6 +25,8 @@ pub(super) fn engine<'a>(
         database: spec.database.as_ref(),
         database_digest,
         replicas,
+        // A pod more would hold connections that nobody has room for.
+        may_surge: spec.autoscaling.is_none_or(|scaling| scaling.max_database_connections.is_none()),
         drain_timeout: spec.drain_timeout,
         handler: spec.handler(),
         template: spec.template.as_ref(),

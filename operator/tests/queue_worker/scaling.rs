@@ -132,6 +132,25 @@ async fn connections_are_kept_to_and_published() {
 }
 
 #[tokio::test]
+async fn a_rollout_makes_no_pod_besides_those_that_connections_are_kept_for() {
+    let rig = Rig::new("no-surge").await;
+    let (_database, _store) = with_queue(&rig, Server::Postgres).await;
+    let surge = |d: &Deployment| json!(d.spec)["strategy"]["rollingUpdate"].clone();
+    rig.create::<QueueWorker>("mail", scaled(json!({"maxReplicas": 10, "maxDatabaseConnections": 24}))).await;
+    let kept_to = json!({"maxSurge": 0, "maxUnavailable": "25%"});
+    rig.get::<Deployment>("mail-worker", |d| surge(d) == kept_to).await;
+    // Nobody counts connections any more: as Kubernetes has it.
+    let uncounted = json!({"spec": {"autoscaling": {"maxDatabaseConnections": null}}});
+    rig.patch::<QueueWorker>("mail", uncounted).await;
+    let kubernetes = json!({"maxSurge": "25%", "maxUnavailable": "25%"});
+    rig.get::<Deployment>("mail-worker", |d| surge(d) == kubernetes).await;
+    rig.patch::<QueueWorker>("mail", json!({"spec": {"autoscaling": {"maxDatabaseConnections": 16}}})).await;
+    rig.get::<Deployment>("mail-worker", |d| surge(d) == kept_to).await;
+    rig.patch::<QueueWorker>("mail", json!({"spec": {"autoscaling": null}})).await;
+    rig.get::<Deployment>("mail-worker", |d| surge(d) == kubernetes).await;
+}
+
+#[tokio::test]
 async fn one_job_of_a_queue_that_two_serve_starts_one_worker() {
     let rig = Rig::new("shared").await;
     let (_database, store) = with_queue(&rig, Server::Postgres).await;

@@ -234,9 +234,11 @@ impl Task {
     }
 }
 
-/// Room for so many workers, beside those pods that hold connections without being counted: of a rollout's surge, and on their way out.
+/// Room for so many workers, beside those pods that hold connections without being counted: those on their way out, and any that are there
+/// besides as many as there are to be. Some of these may still have to come.
 fn budget(connections: u32, replicas: u32, pods: &[WorkerPod]) -> Budget {
-    let others = u32::try_from(pods.len()).unwrap_or(u32::MAX).saturating_sub(replicas);
+    let count = |is_ending| pods.iter().filter(|pod| pod.is_ending == is_ending).count().try_into().unwrap_or(u32::MAX);
+    let others = count(true).saturating_add(count(false).saturating_sub(replicas));
     Budget { connections, each: CONNECTIONS, others }
 }
 
@@ -247,5 +249,23 @@ async fn next_look(looks: Option<Looks>, seen: Option<Instant>) {
     if looks.wait_for(is_other).await.is_err() {
         // The database is another one now; the next order says which.
         std::future::pending().await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pods_that_end_hold_connections_whether_or_not_the_next_are_there() {
+        let others = |replicas, living: usize, ending: usize| {
+            let pod = |is_ending| WorkerPod { is_ending, ..WorkerPod::default() };
+            let pods = [vec![pod(false); living], vec![pod(true); ending]].concat();
+            budget(24, replicas, &pods).others
+        };
+        assert_eq!(others(2, 2, 0), 0);
+        assert_eq!(others(2, 1, 1), 1, "the second is still to come");
+        assert_eq!(others(2, 3, 0), 1, "one of a rollout");
+        assert_eq!(others(1, 3, 2), 4, "two have yet to be told to go");
     }
 }
