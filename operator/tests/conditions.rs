@@ -26,6 +26,7 @@ const OTHER_WORDS: &[&str] = &[
     "MinReplicas",
     "Moved",
     "OOMKilled",
+    "Pending",
     "Pod",
     "PodDisruptionBudget",
     "Prune",

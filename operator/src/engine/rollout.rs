@@ -16,6 +16,8 @@ pub(crate) struct Rollout {
     pub(crate) ready: i32,
     /// Whether every one there is, and no other, is as it should be.
     pub(crate) is_done: bool,
+    /// Whether those that are there are all of the newest template, ready or not: one ReplicaSet has all of them.
+    pub(crate) is_of_one: bool,
     /// What is in the way, as the Deployment's controller said last.
     pub(crate) obstacle: Option<Box<Obstacle>>,
 }
@@ -29,7 +31,14 @@ impl Rollout {
         let (ready, updated) = (count(&status["readyReplicas"]), count(&status["updatedReplicas"]));
         let seen = status["observedGeneration"].as_i64() >= generation;
         let is_done = seen && ready >= wanted && updated >= wanted && replicas <= wanted;
-        Self { wanted, replicas, ready, is_done, obstacle: Obstacle::of(deployment) }
+        Self {
+            wanted,
+            replicas,
+            ready,
+            is_done,
+            is_of_one: seen && updated == replicas,
+            obstacle: Obstacle::of(deployment),
+        }
     }
 
     /// The condition `Ready` of an object whose pods are called `what` (`workers`), which has `reason` once they are all there.

@@ -6,10 +6,11 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use k8s_openapi::api::core::v1::Pod;
-use kube::ResourceExt as _;
+use kube::api::{Api, ListParams};
 use kube::runtime::watcher::Event;
+use kube::{Client, Error, ResourceExt as _};
 
-use crate::engine::Role;
+use crate::engine::{ENGINE, Role};
 pub(crate) use watch::watch;
 
 /// Which of several pods a ReplicaSet is to take away first: the one where it is lowest.
@@ -23,6 +24,12 @@ pub(crate) struct WorkerPod {
     pub(crate) namespace: String,
     /// The QueueWorker that it is of.
     pub(crate) worker: String,
+    /// Whether a node was found for it.
+    pub(crate) is_bound: bool,
+    /// Whether its engine may be running: it has a node, and the kubelet has not said that the container isn't.
+    pub(crate) may_run: bool,
+    /// Whether some container of it has never been started.
+    pub(crate) is_pending: bool,
     pub(crate) is_ready: bool,
     /// It has been told to go.
     pub(crate) is_ending: bool,
@@ -95,12 +102,28 @@ impl Pods {
     }
 }
 
+/// Those of one QueueWorker, as the API server has them now: what is kept of the watch may be older.
+///
+/// # Errors
+/// Those of the API server.
+pub(crate) async fn read(client: &Client, namespace: &str, worker: &str) -> Result<Vec<WorkerPod>, Error> {
+    let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
+    let pods = pods.list(&ListParams::default().labels(&Role::Worker.selector(worker))).await?;
+    Ok(pods.items.iter().filter_map(seen).collect())
+}
+
 /// What is kept of a pod. Nothing of one that has ended: it holds no connection and runs nothing.
 fn seen(pod: &Pod) -> Option<WorkerPod> {
     let status = pod.status.as_ref();
-    if matches!(status.and_then(|status| status.phase.as_deref()), Some("Succeeded" | "Failed")) {
+    let phase = status.and_then(|status| status.phase.as_deref());
+    if matches!(phase, Some("Succeeded" | "Failed")) {
         return None;
     }
+    let is_bound = pod.spec.as_ref().is_some_and(|spec| spec.node_name.as_ref().is_some_and(|node| !node.is_empty()));
+    let mut containers = status.into_iter().flat_map(|status| status.container_statuses.iter().flatten());
+    let engine = containers.find(|container| container.name == ENGINE).and_then(|engine| engine.state.as_ref());
+    let is_stopped =
+        engine.is_some_and(|state| state.running.is_none() && (state.waiting.is_some() || state.terminated.is_some()));
     let conditions = status.and_then(|status| status.conditions.as_ref());
     let ready = |condition: &&k8s_openapi::api::core::v1::PodCondition| condition.type_ == "Ready";
     Some(WorkerPod {
@@ -108,6 +131,9 @@ fn seen(pod: &Pod) -> Option<WorkerPod> {
         name: pod.name_any(),
         namespace: pod.namespace()?,
         worker: pod.labels().get(Role::Worker.label())?.clone(),
+        is_bound,
+        may_run: is_bound && !is_stopped,
+        is_pending: phase.is_none_or(|phase| phase == "Pending"),
         is_ready: conditions.into_iter().flatten().find(ready).is_some_and(|condition| condition.status == "True"),
         is_ending: pod.metadata.deletion_timestamp.is_some(),
         has_cost: pod.annotations().contains_key(DELETION_COST),
@@ -161,5 +187,24 @@ mod tests {
         assert_eq!(pod(labels.clone(), json!({"phase": "Failed"})), None);
         assert_eq!(pod(json!({}), json!({"phase": "Running"})), None);
         assert!(!pod(labels, json!({"phase": "Pending"})).expect("a worker's pod").is_ready);
+    }
+
+    #[test]
+    fn an_engine_may_run_on_a_node_unless_the_kubelet_says_that_it_does_not() {
+        let of = |node: Option<&str>, engine: Value| {
+            let engine = json!([{"name": "gritstone", "image": "", "imageID": "", "ready": false, "restartCount": 0, "state": engine}]);
+            let pod = json!({
+                "metadata": {"name": "a", "namespace": "shop", "uid": "u", "labels": {"gritstone.dev/queue-worker": "mail"}},
+                "spec": {"nodeName": node, "containers": []},
+                "status": {"phase": "Pending", "containerStatuses": engine},
+            });
+            let seen = seen(&serde_json::from_value(pod).expect("a pod")).expect("a worker's pod");
+            (seen.is_bound, seen.may_run)
+        };
+        assert_eq!(of(None, json!({})), (false, false));
+        assert_eq!(of(Some("node"), json!({})), (true, true), "not known");
+        assert_eq!(of(Some("node"), json!({"running": {}})), (true, true));
+        assert_eq!(of(Some("node"), json!({"waiting": {"reason": "ImagePullBackOff"}})), (true, false));
+        assert_eq!(of(Some("node"), json!({"terminated": {"exitCode": 1}})), (true, false));
     }
 }

@@ -107,8 +107,8 @@ fn autoscaling(
             (true, "WorkersBusy", message.to_owned())
         }
         State::Unsettled => {
-            let message =
-                "fewer workers would do: none is taken away before all pods are ready and on the list of processes";
+            let message = "fewer workers would do: none is taken away while pods are rolled, come or go, nor while one \
+                           that may run isn't on the list of processes";
             (true, "PodsNotReady", message.to_owned())
         }
         State::NoData => {

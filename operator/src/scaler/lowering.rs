@@ -10,6 +10,7 @@ use std::time::Duration;
 use gritstone_store::WorkerLoad;
 use tokio::time::Instant;
 
+use super::vacant::Turn;
 use crate::pods::WorkerPod;
 
 /// How long a cordon lasts unless it is renewed, and when it is.
@@ -34,17 +35,18 @@ pub(super) struct Chosen {
     pub(super) claimed: u64,
 }
 
-/// Chooses so many, those with the fewest jobs first. None as long as not every pod is ready and on the list of processes, or there are
-/// others than `replicas`.
+/// Chooses so many: of those whose turn is first, the ones with the fewest jobs. None as long as not every pod is on the list of processes,
+/// or there are others than `replicas`. A pod need not be ready: whoever is on the list can be cordoned.
 pub(super) fn choose(pods: &[WorkerPod], workers: &[&WorkerLoad], replicas: u32, surplus: u32) -> Option<Vec<Chosen>> {
-    if pods.len() != replicas as usize || pods.iter().any(|pod| !pod.is_ready || pod.is_ending) {
+    if pods.len() != replicas as usize || pods.iter().any(|pod| pod.is_ending) {
         return None;
     }
     let mut chosen: Vec<Chosen> = pods.iter().map(|pod| with_jobs(pod, workers)).collect();
     if chosen.iter().any(|chosen| chosen.processes.is_empty()) {
         return None;
     }
-    chosen.sort_by(|a, b| (a.claimed, &a.pod.name).cmp(&(b.claimed, &b.pod.name)));
+    let order = |chosen: &Chosen| (Turn::of(&chosen.pod), chosen.claimed);
+    chosen.sort_by(|a, b| (order(a), &a.pod.name).cmp(&(order(b), &b.pod.name)));
     chosen.truncate(surplus as usize);
     Some(chosen)
 }
@@ -116,10 +118,13 @@ impl Lowering {
             Step::Emptying(_) => Next::Wait,
             Step::Marked(since) if fresh && now.duration_since(since) >= CACHES => {
                 // Cordoned since it was empty, it can hold nothing: unless the cordon ran out while nobody looked.
-                let as_before =
-                    seen.iter().all(|chosen| chosen.claimed == 0 && !chosen.processes.is_empty() && is_there(chosen));
-                let settled = pods.iter().all(|pod| pod.is_ready && !pod.is_ending);
-                if as_before && settled { Next::Lower } else { Next::GiveUp }
+                // An engine that was started again meanwhile has another row, which isn't cordoned.
+                let is_as_before = |(seen, marked): (&Chosen, &Chosen)| {
+                    let is_cordoned = seen.processes.iter().all(|process| marked.processes.contains(process));
+                    seen.claimed == 0 && !seen.processes.is_empty() && is_cordoned && is_there(seen)
+                };
+                let as_before = seen.iter().zip(&self.chosen).all(is_as_before);
+                if as_before && self.are_first(pods) { Next::Lower } else { Next::GiveUp }
             }
             Step::Marked(_) => Next::Wait,
             Step::Going(since) => {
@@ -135,36 +140,23 @@ impl Lowering {
     }
 }
 
+impl Lowering {
+    /// Whether nobody goes before the chosen, who are marked: no other pod's turn is before theirs, and none is on its way out.
+    fn are_first(&self, pods: &[WorkerPod]) -> bool {
+        let is_chosen = |pod: &&WorkerPod| self.chosen.iter().any(|chosen| chosen.pod.uid == pod.uid);
+        let (chosen, others): (Vec<_>, Vec<_>) = pods.iter().partition(is_chosen);
+        let last = chosen.into_iter().map(Turn::of).max();
+        pods.iter().all(|pod| !pod.is_ending) && others.into_iter().all(|pod| Some(Turn::of(pod)) >= last)
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use super::super::vacant::tests::{load, pod};
     use super::*;
 
-    fn pod(name: &str) -> WorkerPod {
-        WorkerPod {
-            uid: format!("uid-of-{name}"),
-            name: name.to_owned(),
-            namespace: "shop".to_owned(),
-            worker: "mail".to_owned(),
-            is_ready: true,
-            is_ending: false,
-            has_cost: false,
-        }
-    }
-
-    fn load(pod: &str, process_id: i64, claimed: u64) -> WorkerLoad {
-        WorkerLoad {
-            process_id,
-            namespace: "shop".to_owned(),
-            pod_uid: format!("uid-of-{pod}"),
-            claimed,
-            ended: 0,
-            busy: Duration::ZERO,
-            cordoned: true,
-        }
-    }
-
     #[test]
-    fn those_with_the_fewest_jobs_go_and_none_while_one_is_not_ready() {
+    fn those_with_the_fewest_jobs_go_and_first_those_that_are_not_ready() {
         let loads = [load("a", 1, 2), load("b", 2, 0), load("c", 3, 1)];
         let loads: Vec<_> = loads.iter().collect();
         let mut pods = [pod("a"), pod("b"), pod("c")];
@@ -175,14 +167,17 @@ mod tests {
         assert_eq!(names(&pods, 3, 2), Some(vec!["b".to_owned(), "c".to_owned()]));
         assert_eq!(names(&pods, 4, 2), None, "one is still to come");
         assert_eq!(names(&pods, 2, 1), None, "one is too many");
-        pods[2].is_ready = false;
-        assert_eq!(names(&pods, 3, 1), None);
-        pods[2] = pod("d");
+        pods[0].is_ready = false;
+        assert_eq!(names(&pods, 3, 2), Some(vec!["a".to_owned(), "b".to_owned()]), "whatever they are marked with");
+        pods[1].is_ending = true;
+        assert_eq!(names(&pods, 3, 1), None, "one goes already");
+        pods[1] = pod("d");
         assert_eq!(names(&pods, 3, 1), None, "one is not on the list");
     }
 
     fn lowering(step: impl Fn(Instant) -> Step, now: Instant) -> Lowering {
-        let chosen = ["a", "b"].map(|name| Chosen { pod: pod(name), processes: vec![1], claimed: 0 });
+        let chosen = [("a", 1), ("b", 2)];
+        let chosen = chosen.map(|(name, process)| Chosen { pod: pod(name), processes: vec![process], claimed: 0 });
         Lowering { chosen: chosen.to_vec(), step: step(now), renewed: now }
     }
 
@@ -223,7 +218,13 @@ mod tests {
         assert_eq!(next(2, &pods, &loads), Next::GiveUp);
         loads[1].claimed = 0;
         pods[2].is_ready = false;
-        assert_eq!(next(2, &pods, &loads), Next::GiveUp);
+        assert_eq!(next(2, &pods, &loads), Next::GiveUp, "one that isn't ready would go before those that are marked");
+        pods[0].is_ready = false;
+        assert_eq!(next(2, &pods, &loads), Next::GiveUp, "before one of them");
+        pods[1].is_ready = false;
+        assert_eq!(next(2, &pods, &loads), Next::Lower, "marked among those that aren't");
+        loads[0].process_id = 7;
+        assert_eq!(next(2, &pods, &loads), Next::GiveUp, "its engine was started again, and may claim");
     }
 
     #[tokio::test]

@@ -1,7 +1,7 @@
 //! As many workers as the load needs, for each QueueWorker that asks for it.
 //!
 //! One task a QueueWorker (`task`): with each look at its queue it asks [`crate::autoscale`] how many workers there should be, writes a
-//! larger number at once, and takes away workers in steps that end no running job (`lowering`). `deployment` says whose the number is.
+//! larger number at once, and takes away workers in steps that end no running job (`lowering`), at once those that run nothing (`vacant`). `deployment` says whose the number is.
 //!
 //! A reconciler gives an [`Order`] whenever it looks at its object, and puts into the status what the task [`Said`]; the task has it look
 //! again when that is something new. `gauges` are the numbers for a dashboard.
@@ -12,6 +12,7 @@ mod gauges;
 mod lowering;
 mod order;
 mod task;
+mod vacant;
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;

@@ -202,6 +202,36 @@ async fn of_two_workers_the_idle_one_goes_and_the_busy_one_stays() {
 }
 
 #[tokio::test]
+async fn pods_that_no_node_has_room_for_go_at_once_and_keep_nobody() {
+    let rig = Rig::new("no-room").await;
+    let (_database, store) = with_queue(&rig, Server::Postgres).await;
+    store.enqueue(&vec![job(); 450]).await.unwrap();
+    rig.create::<QueueWorker>("mail", scaled(json!({"minReplicas": 0, "maxReplicas": 5, "scaleDownDelay": "1s"})))
+        .await;
+    let _player = Player::start_with_room(&rig, &store, "mail", 2);
+    has_replicas(&rig, "mail", 5).await;
+    let workers = workers(&rig, &store, 2).await;
+    store.enqueue(&vec![NewJob::new("Long", vec![]).priority(-1); 2]).await.unwrap();
+    let mut session = store.session().await.unwrap();
+    let mut held = Vec::new();
+    for worker in &workers {
+        held.extend(claim_any(&mut session, worker.process_id, 1).await);
+    }
+    // Both are at a job, which doesn't keep the three that never began.
+    rig.patch::<QueueWorker>("mail", json!({"spec": {"autoscaling": {"maxReplicas": 2}}})).await;
+    has_replicas(&rig, "mail", 2).await;
+    let left = self::workers(&rig, &store, 2).await;
+    let jobs = |workers: &[WorkerLoad]| workers.iter().map(|it| (it.process_id, it.claimed)).collect::<Vec<_>>();
+    assert_eq!(jobs(&left), [(workers[0].process_id, 1), (workers[1].process_id, 1)]);
+
+    let finishes: Vec<_> = held.iter().map(done).collect();
+    session.finish(&finishes, true).await.unwrap();
+    run_all(&store, &workers[0]).await;
+    has_replicas(&rig, "mail", 0).await;
+    assert!(!rig.has_had_event("mail", "OtherWorkerWent").await);
+}
+
+#[tokio::test]
 async fn nobody_goes_while_the_database_is_away() {
     let rig = Rig::new("away").await;
     let (_database, store) = with_queue(&rig, Server::Postgres).await;

@@ -21,7 +21,13 @@ pub struct Player(#[expect(dead_code, reason = "plays until it is dropped")] Abo
 
 impl Player {
     pub fn start(ground: &Ground, store: &Store, worker: &str) -> Self {
+        Self::start_with_room(ground, store, worker, usize::MAX)
+    }
+
+    /// In a cluster that has room for so many of its pods.
+    pub fn start_with_room(ground: &Ground, store: &Store, worker: &str, room: usize) -> Self {
         let part = Part {
+            room,
             deployments: ground.api(),
             pods: ground.api(),
             store: store.clone(),
@@ -33,6 +39,7 @@ impl Player {
 }
 
 struct Part {
+    room: usize,
     deployments: Api<Deployment>,
     pods: Api<Pod>,
     store: Store,
@@ -52,15 +59,19 @@ impl Part {
             let mut pods = self.pods.list(&selected).await.unwrap().items;
             while pods.len() < wanted {
                 made += 1;
-                pods.push(self.add(&format!("{name}-abc-{made:05}"), &deployment).await);
+                let has_room = pods.iter().filter(|pod| is_bound(pod)).count() < self.room;
+                pods.push(self.add(&format!("{name}-abc-{made:05}"), &deployment, has_room).await);
             }
             let cost = |pod: &Pod| pod.annotations().get(COST).map_or(0, |cost| cost.parse::<i32>().unwrap());
-            pods.sort_by_key(|pod| (cost(pod), std::cmp::Reverse(pod.name_any())));
+            pods.sort_by_key(|pod| (is_bound(pod), cost(pod), std::cmp::Reverse(pod.name_any())));
             let surplus = pods.len() - wanted;
             for pod in pods.iter().take(surplus) {
                 self.remove(pod, &deployment).await;
             }
-            let status = ready_status(deployment.metadata.generation, wanted as i32);
+            let ready = pods.iter().skip(surplus).filter(|pod| is_bound(pod)).count() as i32;
+            let mut status = ready_status(deployment.metadata.generation, wanted as i32);
+            status["status"]["readyReplicas"] = json!(ready);
+            status["status"]["availableReplicas"] = json!(ready);
             let seen = serde_json::to_value(&deployment.status).unwrap();
             if status["status"].as_object().unwrap().iter().any(|(field, value)| seen[field] != *value) {
                 let status = Patch::Merge(status);
@@ -69,13 +80,16 @@ impl Part {
         }
     }
 
-    async fn add(&self, name: &str, deployment: &Deployment) -> Pod {
+    async fn add(&self, name: &str, deployment: &Deployment, has_room: bool) -> Pod {
         let labels = deployment.spec.as_ref().unwrap().template.metadata.as_ref().unwrap().labels.as_ref();
         let pod = json!({
             "metadata": {"name": name, "labels": labels},
-            "spec": {"containers": [{"name": "gritstone", "image": "none"}]},
+            "spec": {"containers": [{"name": "gritstone", "image": "none"}], "nodeName": has_room.then_some("node")},
         });
-        self.pods.create(&PostParams::default(), &serde_json::from_value(pod).unwrap()).await.unwrap();
+        let pod = self.pods.create(&PostParams::default(), &serde_json::from_value(pod).unwrap()).await.unwrap();
+        if !has_room {
+            return pod;
+        }
         let ready = json!({"status": {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}});
         let pod = self.pods.patch_status(name, &PatchParams::default(), &Patch::Merge(ready)).await.unwrap();
         let process = new_process(3);
@@ -100,6 +114,10 @@ impl Part {
         }
         self.pods.delete(&pod.name_any(), &DeleteParams::default().grace_period(0)).await.unwrap();
     }
+}
+
+fn is_bound(pod: &Pod) -> bool {
+    pod.spec.as_ref().is_some_and(|spec| spec.node_name.is_some())
 }
 
 /// The cluster's id that a Deployment's pods are told.

@@ -9,13 +9,16 @@ use tokio::time::{Instant, timeout};
 use super::{Error, PATIENCE, Task};
 use crate::autoscale::Decision;
 use crate::context::Context;
-use crate::pods::WorkerPod;
+use crate::pods::{WorkerPod, read};
 use crate::scaler::deployment;
 use crate::scaler::lowering::{CORDON, Chosen, Lowering, Next, RENEW, Step, choose};
 use crate::scaler::order::{Order, State};
+use crate::scaler::vacant::vacant;
 
 /// How long after workers could not be taken away it is tried again.
 const AGAIN: Duration = Duration::from_secs(10);
+/// How old a look may be that says who isn't on the list of processes.
+const FRESH: Duration = Duration::from_secs(2);
 
 /// The workers as they are seen.
 #[derive(Clone, Copy)]
@@ -34,15 +37,16 @@ impl Task {
         order: &Order,
         replicas: u32,
         decision: &Decision,
-        Sight { taken, pods, workers }: Sight<'_>,
+        sight: Sight<'_>,
     ) -> Result<(), Error> {
         let now = Instant::now();
         let surplus = replicas.saturating_sub(decision.replicas);
+        let Sight { taken, pods, workers } = sight;
         let Some(mut lowering) = self.lowering.take() else {
-            if now < self.rest_until {
+            if self.lower_vacant(context, order, replicas, decision, sight).await? || now < self.rest_until {
                 return Ok(());
             }
-            let chosen = if order.rollout.is_done { choose(pods, workers, replicas, surplus) } else { None };
+            let chosen = if order.rollout.is_of_one { choose(pods, workers, replicas, surplus) } else { None };
             let Some(chosen) = chosen.filter(|chosen| !chosen.is_empty()) else {
                 self.say(context, State::Unsettled);
                 return Ok(());
@@ -98,6 +102,34 @@ impl Task {
             }
         }
         Ok(())
+    }
+
+    /// Lowers the number by those that run nothing, as the API server has them now. Whether there were any.
+    async fn lower_vacant(
+        &mut self,
+        context: &Context,
+        order: &Order,
+        replicas: u32,
+        decision: &Decision,
+        Sight { taken, pods, workers }: Sight<'_>,
+    ) -> Result<bool, Error> {
+        let surplus = replicas.saturating_sub(decision.replicas);
+        let count = |pods: &[WorkerPod]| vacant(pods, workers, replicas).min(surplus);
+        if !order.rollout.is_of_one || taken.elapsed() >= FRESH || count(pods) == 0 {
+            return Ok(false);
+        }
+        let (namespace, worker) = (self.user.namespace(), self.user.name());
+        let error = |source| Error::Pods { worker: self.user.to_string(), source };
+        let now = read(&context.client, namespace, worker).await.map_err(error)?;
+        // Whether another is on the list of processes was not looked at.
+        let is_known = |pod: &WorkerPod| pods.iter().any(|known| known.uid == pod.uid);
+        let count = if now.iter().all(is_known) { count(&now) } else { 0 };
+        if count > 0 {
+            self.say(context, State::Active);
+            let decision = Decision { replicas: replicas.saturating_sub(count), reason: decision.reason.clone() };
+            self.scale(context, order, replicas, &decision).await?;
+        }
+        Ok(count > 0)
     }
 
     /// The number was lowered: lets those claim again that stayed, and says so if another went.

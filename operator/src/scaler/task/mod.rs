@@ -40,6 +40,8 @@ enum Error {
     Scale { deployment: String, source: kube::Error },
     #[error("marking the pod {pod} as one to go failed: {source}")]
     Mark { pod: String, source: kube::Error },
+    #[error("reading the pods of {worker} failed: {source}")]
+    Pods { worker: String, source: kube::Error },
     #[error("the database can't be asked: {0}")]
     Fault(#[from] DatabaseFault),
     #[error("cordoning a worker failed: {0}")]
