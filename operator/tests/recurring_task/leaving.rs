@@ -5,6 +5,7 @@ use gritstone_tests::servers::Server;
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::DeleteParams;
 use serde_json::json;
+use std::path::Path;
 use std::time::Duration;
 
 use crate::on_each_database;
@@ -59,6 +60,37 @@ async fn a_task_whose_database_is_away_is_let_go_after_a_while_with_a_word_about
         rig.gone::<RecurringTask>(name).await;
         rig.gone::<CronSchedule>(name).await;
         rig.has_event(name, "RowLeft").await;
+    }
+}
+
+/// The command is that of the chart's page.
+#[tokio::test]
+async fn tasks_that_no_operator_is_there_for_any_more_are_let_go_by_hand() {
+    let rig = Rig::new("by-hand").await;
+    let queue = Queue::new(&rig, "queue", Server::Postgres).await;
+    let names = ["one", "two"];
+    for name in names {
+        rig.create::<RecurringTask>(name, daily("queue", name)).await;
+        scheduled(&rig, name).await;
+    }
+    rig.stop_operator();
+    for name in names {
+        rig.api::<RecurringTask>().delete(name, &DeleteParams::default()).await.unwrap();
+        rig.get::<RecurringTask>(name, |task| task.metadata.deletion_timestamp.is_some()).await;
+    }
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../charts/gritstone/README.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    let (before, after) = page.split_once(" patch --type=merge --patch '").unwrap();
+    assert!(before.ends_with(
+        "kubectl --namespace shop get recurringtasks --output name |\n    xargs -r kubectl --namespace shop"
+    ));
+    let patch = after.split('\'').next().unwrap();
+    let tasks = rig.kubectl(&["get", "recurringtasks", "--output", "name"]).await;
+    let arguments: Vec<_> = ["patch", "--type=merge", "--patch", patch].into_iter().chain(tasks.lines()).collect();
+    rig.kubectl(&arguments).await;
+    for name in names {
+        rig.gone::<RecurringTask>(name).await;
+        assert!(queue.row(name).await.is_some(), "nobody was there who would remove it");
     }
 }
 

@@ -45,9 +45,7 @@ impl Deref for Rig {
 
 impl Drop for Rig {
     fn drop(&mut self) {
-        if let Some(operator) = self.operator.lock().unwrap().take() {
-            operator.shutdown_background();
-        }
+        self.stop_operator();
     }
 }
 
@@ -107,9 +105,7 @@ impl Rig {
             noted.lock().unwrap().push(format!("{} {}", request.method(), request.uri()));
             request
         };
-        if let Some(before) = self.operator.lock().unwrap().take() {
-            before.shutdown_background();
-        }
+        self.stop_operator();
         // A runtime of its own: dropped, nothing of it is left, whatever it has begun.
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let (config, instruments) = (self.config(), self.instruments.clone());
@@ -119,6 +115,13 @@ impl Rig {
             run(client, settings, instruments, CancellationToken::new()).await;
         });
         *self.operator.lock().unwrap() = Some(runtime);
+    }
+
+    /// Ends the operator in the middle of whatever it does; there is no other then.
+    pub fn stop_operator(&self) {
+        if let Some(operator) = self.operator.lock().unwrap().take() {
+            operator.shutdown_background();
+        }
     }
 
     /// What kubectl prints in this namespace.
