@@ -10,6 +10,7 @@ mod cpu;
 mod drain;
 mod enqueue;
 mod figures;
+mod filtered;
 mod handlers;
 mod http_server;
 mod latency;
@@ -42,6 +43,8 @@ enum What {
     Claim(claim::Claim),
     /// Jobs enqueued a second, in bulk, and the time of a single one
     Enqueue(enqueue::Enqueue),
+    /// A worker of some classes beside a backlog of others
+    Filtered(filtered::Filtered),
     /// Jobs drained a second by handlers outside of the engine: children, a server
     Handlers(handlers::Handlers),
     /// From the commit of an enqueue to the start of its handler, on an idle worker
@@ -78,6 +81,7 @@ async fn measure(what: What, table: &mut Table) -> anyhow::Result<()> {
         What::Drain(bench) => bench.run(table).await,
         What::Claim(bench) => bench.run(table).await,
         What::Enqueue(bench) => bench.run(table).await,
+        What::Filtered(bench) => bench.run(table).await,
         What::Handlers(bench) => bench.run(table).await,
         What::Latency(bench) => bench.run(table).await,
         What::Memory(bench) => bench.run(table).await,

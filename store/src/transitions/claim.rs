@@ -1,5 +1,6 @@
 //! Ready jobs into a worker's hands.
 
+use super::ready_rows::{ReadyRow, class_filter, with_a_member};
 use crate::error::Error;
 use crate::job::{ClaimedJob, SHELL_CLASS};
 use crate::session::{Session, transaction, until_no_conflict};
@@ -36,6 +37,19 @@ pub enum Selection {
     },
     /// These, one after the other; order beats priority.
     Queues(Vec<(String, Mark)>),
+    /// No queue, but rows that [`ready_rows`](Session::ready_rows) found, in this order, as far as they are still there and their
+    /// queues aren't paused. Their classes are not asked for again.
+    Rows(Vec<ReadyRow>),
+}
+
+impl Selection {
+    fn is_empty(&self) -> bool {
+        match self {
+            Selection::Any { .. } => false,
+            Selection::Queues(queues) => queues.is_empty(),
+            Selection::Rows(rows) => rows.is_empty(),
+        }
+    }
 }
 
 /// A claim to be made.
@@ -106,7 +120,7 @@ impl Session<'_> {
     /// Those of the database; then nothing was claimed, unless the answer was lost on the way
     /// ([`claims_of`](Self::claims_of) tells).
     pub async fn claim(&mut self, claim: &Claim<'_>) -> Result<Claimed, Error> {
-        if claim.limit == 0 || matches!(claim.selection, Selection::Queues(queues) if queues.is_empty()) {
+        if claim.limit == 0 || claim.selection.is_empty() {
             return Ok(Claimed::default());
         }
         if self.dialect == Dialect::Postgres {
@@ -124,26 +138,6 @@ impl Session<'_> {
             Some(postgres) => crate::postgres::claim::claim(postgres, claim).await,
             None => Err(Error::Other("this session is not PostgreSQL's".into())),
         }
-    }
-
-    async fn anything_ready(&mut self, claim: &Claim<'_>) -> Result<bool, Error> {
-        let named: Vec<String>;
-        let (operator, names) = match claim.selection {
-            Selection::Any { excluded, .. } => {
-                named = with_a_member(excluded);
-                ("not in", &named)
-            }
-            Selection::Queues(queues) => {
-                named = queues.iter().map(|(name, _)| name.clone()).collect();
-                ("in", &named)
-            }
-        };
-        let passed_over = if claim.passes_over() { but_commands() } else { String::new() };
-        let sql = format!(
-            "select 1 from solid_queue_ready_executions r where r.queue_name {operator} ? \
-             and r.queue_name not in (select queue_name from solid_queue_pauses){passed_over} limit 1"
-        );
-        Ok(self.query_one(&sql, &values![names]).await?.is_some())
     }
 
     async fn claim_script(&mut self, claim: &Claim<'_>) -> Result<Claimed, Error> {
@@ -194,14 +188,7 @@ impl Session<'_> {
     /// Locks the rows to take: pairs of execution id and job id, in order.
     async fn pick(&mut self, claim: &Claim<'_>) -> Result<Vec<(i64, i64)>, Error> {
         let lock = self.dialect.for_update(claim.skip_locked);
-        let (class_filter, classes) = match claim.classes {
-            None if claim.passes_over() => (but_commands(), None),
-            None => (String::new(), None),
-            Some(classes) => (
-                " and exists (select 1 from solid_queue_jobs j where j.id = r.job_id and j.class_name in ?)".into(),
-                Some(classes),
-            ),
-        };
+        let (class_filter, classes) = class_filter(claim);
         let tail = format!("{class_filter} order by r.priority, r.job_id limit ?{lock}");
         let mut picked = Vec::new();
         match claim.selection {
@@ -235,6 +222,25 @@ impl Session<'_> {
                     }
                 }
             }
+            Selection::Rows(rows) => {
+                let paused: Vec<String> = self.paused_queues().await?.into_iter().collect();
+                let paused = with_a_member(&paused);
+                let sql = format!(
+                    "select r.id, r.job_id from solid_queue_ready_executions r where r.id in ? and r.queue_name not in ? \
+                     order by r.id{lock}"
+                );
+                let mut left = rows.as_slice();
+                while !left.is_empty() && picked.len() < claim.limit as usize {
+                    let (these, others) = left.split_at(left.len().min(claim.limit as usize - picked.len()));
+                    let ids: Vec<i64> = these.iter().map(|row| row.id).collect();
+                    let mut found = HashSet::new();
+                    for row in self.query(&sql, &values![&ids, &paused]).await? {
+                        found.insert(row.int(0)?);
+                    }
+                    picked.extend(these.iter().filter(|row| found.contains(&row.id)).map(|row| (row.id, row.job_id)));
+                    left = others;
+                }
+            }
         }
         Ok(picked)
     }
@@ -259,19 +265,9 @@ impl Session<'_> {
 }
 
 impl Claim<'_> {
-    fn passes_over(&self) -> bool {
+    pub(super) fn passes_over(&self) -> bool {
         self.classes.is_none() && self.commands == Commands::PassOver
     }
-}
-
-/// Rows of `r` whose jobs are no shell's texts.
-fn but_commands() -> String {
-    format!(" and exists (select 1 from solid_queue_jobs j where j.id = r.job_id and j.class_name <> '{SHELL_CLASS}')")
-}
-
-/// `not in ()` is no SQL; the empty text names no queue.
-fn with_a_member(names: &[String]) -> Vec<String> {
-    if names.is_empty() { vec![String::new()] } else { names.to_vec() }
 }
 
 pub(super) const CLAIMED: &str = "select c.id, j.id, j.queue_name, j.class_name, j.priority, j.arguments, j.active_job_id, \

@@ -18,6 +18,7 @@ mod limits;
 pub(crate) mod prepare;
 mod processes;
 mod queues;
+mod ready_rows;
 mod recurring;
 mod release;
 mod retry;
@@ -42,6 +43,7 @@ pub use processes::{
     Anonymous, Buried, Counters, Death, Identity, Incarnation, NewProcess, Pod, PodProcess, ProcessView, Registered,
 };
 pub use queues::QueueState;
+pub use ready_rows::{ReadyRow, ReadyRows};
 pub use recurring::{
     DueTask, MissedRuns, NewTask, PutTask, RAILS, RanTask, ReplacedTasks, ScheduleMark, ScheduleNews, TakenKey,
     TaskRun, TaskSchedule, TaskStanding, TaskView,

@@ -9,6 +9,7 @@ mod backlog;
 mod batches;
 mod claim;
 mod claim_races;
+mod claim_rows;
 mod classes;
 mod clear;
 mod crashes;

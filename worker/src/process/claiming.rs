@@ -1,6 +1,7 @@
 //! The poll loop: claim for every free slot and a little ahead, start each job, wait when there is nothing.
 
 use super::config::WorkerConfig;
+use super::foreign::{self, First, Foreign};
 use super::hooks::{HookError, Life};
 use super::link::{Link, in_time};
 use super::pace::Pace;
@@ -12,7 +13,7 @@ use super::stop::Stop;
 use crate::execute::Handler;
 use crate::health::Pulse;
 use crate::health::metrics::Claims;
-use gritstone_store::{Ahead, Claim, Claimed, ClaimedJob, Error, SHELL_CLASS, Session, Store};
+use gritstone_store::{Ahead, Claim, Claimed, ClaimedJob, Error, ReadyRows, SHELL_CLASS, Selection, Session, Store};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -35,6 +36,7 @@ pub(super) struct Claiming {
     pace: Pace,
     config: WorkerConfig,
     classes: Option<Vec<String>>,
+    foreign: Foreign,
     handler: Arc<dyn Handler>,
     running: Arc<Running>,
     life: Arc<Life>,
@@ -62,6 +64,7 @@ impl Claiming {
             link: Link::new(store, "claims").reporting(&registration.reporter).counted(registration.connections()),
             plan: Plan::new(config.queues.clone(), config.order, handler.runs_commands(), Instant::now()),
             classes: config.classes.clone(),
+            foreign: Foreign::default(),
             pace: Pace::default(),
             config: config.clone(),
             handler,
@@ -197,19 +200,28 @@ impl Claiming {
         let session = self.link.session().await?;
         if self.plan.needs_pauses(Instant::now()) {
             let any_paused = !in_time(session.paused_queues()).await?.is_empty();
-            self.plan.note_pauses(any_paused, Instant::now());
+            if self.plan.note_pauses(any_paused, Instant::now()) {
+                self.foreign.forget();
+            }
         }
         if self.plan.needs_names(Instant::now()) {
             let began = Instant::now();
             let names = in_time(session.resolve_queues(self.plan.selectors())).await?;
-            self.plan.note_names(names, began.elapsed(), Instant::now());
+            if self.plan.note_names(names, began.elapsed(), Instant::now()) {
+                self.foreign.forget();
+            }
         }
         let began = Instant::now();
-        let selection = self.plan.selection(began, rand::random());
+        let queues = self.plan.selection(began, rand::random());
         let limit = room.claim as u32;
+        let look = match &self.classes {
+            Some(classes) => look(session, self.foreign.first(began), &queues, classes, limit).await?,
+            None => None,
+        };
+        let rows = look.as_ref().map(|look| Selection::Rows(look.found.rows.clone()));
         let claim = Claim {
             process_id: self.process_id,
-            selection: &selection,
+            selection: rows.as_ref().unwrap_or(&queues),
             limit,
             classes: self.classes.as_deref(),
             commands: self.plan.commands(began),
@@ -219,8 +231,21 @@ impl Claiming {
         let Claimed { jobs, met_commands } = in_time(session.claim(&claim)).await?;
         self.link.answered();
         let now = Instant::now();
-        self.claims.answered(jobs.len(), now.duration_since(began));
-        let again = self.plan.claimed(&jobs, limit, now.duration_since(began), now) || met_commands;
+        let took = now.duration_since(began);
+        self.claims.answered(jobs.len(), took);
+        let short = jobs.len() < limit as usize;
+        let again = match look {
+            Some(Look { after, found, took }) => {
+                self.foreign.looked(after, &found, short, took, now);
+                !short
+            }
+            None => {
+                if self.classes.is_some() {
+                    self.foreign.claimed(short, took, now);
+                }
+                self.plan.claimed(&jobs, limit, took, now) || met_commands
+            }
+        };
         if met_commands && self.plan.met_commands(now) {
             tracing::warn!(
                 process_id = self.process_id,
@@ -332,6 +357,27 @@ impl Claiming {
         }
         Ok(())
     }
+}
+
+/// What was found before a claim.
+struct Look {
+    after: Option<i64>,
+    found: ReadyRows,
+    took: Duration,
+}
+
+/// Looks before a claim of some classes, if it is to begin so.
+async fn look(
+    session: &mut Session<'_>,
+    first: First,
+    queues: &Selection,
+    classes: &[String],
+    limit: u32,
+) -> Result<Option<Look>, Error> {
+    let First::Look(after) = first else { return Ok(None) };
+    let began = Instant::now();
+    let found = in_time(session.ready_rows(queues, classes, after, limit.max(foreign::MOST))).await?;
+    Ok(Some(Look { after, found, took: began.elapsed() }))
 }
 
 /// Leaves out jobs of others' making that would be one too many under their limit: they have been put back.

@@ -1,6 +1,6 @@
 //! The processes of the engine: worker, dispatcher, supervisor, and what they are made of.
 //!
-//! A [`Worker`] claims jobs (`claiming`, by the `plan` of its queues), has a handler run them (`running`, in its `slots`, a few
+//! A [`Worker`] claims jobs (`claiming`, by the `plan` of its queues, past jobs that are `foreign` to it), has a handler run them (`running`, in its `slots`, a few
 //! of them claimed ahead at the jobs' `pace`) and writes how they ended (`finishing`). A [`Dispatcher`] makes due jobs ready and mends what others left behind (`maintenance`). A
 //! [`Scheduler`], which runs beside it, enqueues the jobs of recurring tasks when its `agenda` says so; `tasks` are those of manifests. Each is
 //! listed (`registration`), says that it lives (`heart`), and stops when told to ([`Stop`]). The [`Supervisor`] keeps several of
@@ -11,6 +11,7 @@ mod claiming;
 mod config;
 mod dispatcher;
 mod finishing;
+mod foreign;
 mod heart;
 mod hooks;
 mod identity;

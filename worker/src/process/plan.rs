@@ -88,13 +88,15 @@ impl Plan {
         self.any_queue && self.pauses_known.is_none_or(|known| now.duration_since(known) >= NAMES_AGE)
     }
 
-    /// What that look-up found.
-    pub(super) fn note_pauses(&mut self, any_paused: bool, now: Instant) {
+    /// What that look-up found. True when it changes what is served.
+    pub(super) fn note_pauses(&mut self, any_paused: bool, now: Instant) -> bool {
+        let changed = self.by_name != any_paused;
         self.by_name = any_paused;
         self.pauses_known = Some(now);
         if !any_paused {
             self.names = None;
         }
+        changed
     }
 
     /// True when the names behind the selectors must be looked up before the next claim.
@@ -110,12 +112,14 @@ impl Plan {
         &self.selectors
     }
 
-    /// What that look-up found, and how long it took.
-    pub(super) fn note_names(&mut self, mut queues: Vec<String>, took: Duration, now: Instant) {
+    /// What that look-up found, and how long it took. True when it changes what is served.
+    pub(super) fn note_names(&mut self, mut queues: Vec<String>, took: Duration, now: Instant) -> bool {
         queues.retain(|name| Selector::any_serves(&self.selectors, name, self.commands));
         let wait = if took > QUICK_LOOKUP { (took * SHARE).min(LONGEST_WAIT) } else { Duration::ZERO };
         self.marks.retain(|queue, _| queues.contains(queue));
+        let changed = self.names.as_ref().is_none_or(|names| names.queues != queues);
         self.names = Some(Names { queues, looked_up: now, again_allowed: now + wait, stale: false });
+        changed
     }
 
     /// Whoever enqueued says that there is work: it may be of a queue not seen yet, or of a lower key.
@@ -228,6 +232,7 @@ mod tests {
         match selection {
             Selection::Any { mark, .. } => mark,
             Selection::Queues(queues) => queues[0].1,
+            Selection::Rows(_) => Mark::START,
         }
     }
 
@@ -288,7 +293,7 @@ mod tests {
         plan.note_names(vec!["a".into(), "b".into()], Duration::ZERO, now);
         let first = |plan: &mut Plan| match plan.selection(now, 0) {
             Selection::Queues(queues) => queues[0].0.clone(),
-            Selection::Any { .. } => String::new(),
+            _ => String::new(),
         };
         assert_eq!([first(&mut plan), first(&mut plan), first(&mut plan)], ["a", "b", "a"]);
     }
@@ -331,7 +336,7 @@ mod tests {
         let excluded =
             |commands| match Plan::new(vec![Selector::All], QueueOrder::Listed, commands, now).selection(now, 0) {
                 Selection::Any { excluded, .. } => excluded,
-                Selection::Queues(_) => Vec::new(),
+                _ => Vec::new(),
             };
         assert_eq!(excluded(false), [RAILS_COMMANDS, COMMANDS_QUEUE]);
         assert_eq!(excluded(true), [RAILS_COMMANDS]);

@@ -1,24 +1,25 @@
-//! The claim: gate, pick, delete, insert and read in one statement.
+//! The text of the claim, for each combination of what one can ask for.
 
-use crate::clock;
-use crate::error::Error;
-use crate::job::{ClaimedJob, SHELL_CLASS};
-use crate::session::Postgres;
-use crate::transitions::{Claim, Claimed, Commands, Mark, Selection};
-use sqlx::postgres::{PgArguments, PgRow};
-use sqlx::{Arguments as _, Row as _};
+use crate::job::SHELL_CLASS;
+use crate::transitions::{Claim, Commands, Selection};
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
 /// The statements, one for each combination of what a claim can ask for, made at first use.
 static STATEMENTS: LazyLock<HashMap<Shape, String>> = LazyLock::new(|| {
-    let flags = (0..8).map(|bits| [1, 2, 4].map(|bit| bits & bit != 0));
-    let kinds = flags.flat_map(|flags| Filter::ALL.map(|filter| (flags, filter)));
-    let shapes = kinds.flat_map(|([named, skip_locked, ahead], filter)| {
-        WINDOWS.map(|window| Shape { named, filter, skip_locked, ahead, window })
+    let flags = (0..4).map(|bits| [1, 2].map(|bit| bits & bit != 0));
+    let kinds = flags.flat_map(|flags| Place::ALL.map(|place| (flags, place)));
+    let filtered = kinds.flat_map(|(flags, place)| Filter::ALL.map(|filter| (flags, place, filter)));
+    let shapes = filtered.flat_map(|([skip_locked, ahead], place, filter)| {
+        WINDOWS.map(|window| Shape { place, filter, skip_locked, ahead, window })
     });
     shapes.map(|shape| (shape, shape.statement())).collect()
 });
+
+/// The statement for a claim.
+pub(super) fn of(claim: &Claim<'_>) -> Option<&'static str> {
+    STATEMENTS.get(&Shape::of(claim)).map(String::as_str)
+}
 
 /// How many rows a statement looks at, at most, written into its text.
 ///
@@ -28,13 +29,27 @@ const WINDOWS: [u32; 3] = [32, 1_024, u32::MAX];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct Shape {
-    /// Queues by name, in order, instead of all but some.
-    named: bool,
+    place: Place,
     filter: Filter,
     skip_locked: bool,
     /// With a list of what has not started.
     ahead: bool,
     window: u32,
+}
+
+/// Where a claim looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Place {
+    /// All queues but some.
+    Any,
+    /// Queues by name, in order.
+    Queues,
+    /// Rows by id, in order.
+    Rows,
+}
+
+impl Place {
+    const ALL: [Place; 3] = [Place::Any, Place::Queues, Place::Rows];
 }
 
 /// Which classes are claimed.
@@ -61,18 +76,19 @@ impl Filter {
             Filter::PassOverCommands => format!("{jobs} <> '{SHELL_CLASS}'"),
         }
     }
-
-    /// What the look whether there is anything joins with.
-    fn gate_join(self) -> String {
-        if self == Filter::PassOverCommands { self.join() } else { String::new() }
-    }
 }
 
 impl Shape {
     fn of(claim: &Claim<'_>) -> Shape {
         Shape {
-            named: matches!(claim.selection, Selection::Queues(_)),
+            place: match claim.selection {
+                Selection::Any { .. } => Place::Any,
+                Selection::Queues(_) => Place::Queues,
+                Selection::Rows(_) => Place::Rows,
+            },
             filter: match (claim.classes, claim.commands) {
+                // Rows were found by their classes.
+                (Some(_), _) if matches!(claim.selection, Selection::Rows(_)) => Filter::All,
                 (Some(_), _) => Filter::Listed,
                 (None, Commands::Take) => Filter::All,
                 (None, Commands::Leave) => Filter::LeaveCommands,
@@ -90,7 +106,11 @@ impl Shape {
     /// and then sees it. It is locked only when there is something to take: a row lock is a write, and an idle poll must not
     /// cost a flush of the log.
     fn statement(self) -> String {
-        let (gate, pick) = if self.named { self.named_queues() } else { self.any_queue() };
+        let (gate, pick) = match self.place {
+            Place::Any => self.any_queue(),
+            Place::Queues => self.named_queues(),
+            Place::Rows => self.rows(),
+        };
         let (lock, list) = if self.ahead { ("for no key update", self.list()) } else { ("for share", String::new()) };
         let claimed = match self.filter {
             Filter::LeaveCommands => Self::all_but_commands(&list),
@@ -145,9 +165,9 @@ impl Shape {
     /// true of no row, and so again sorts the table instead of going along the index.
     fn any_queue(self) -> (String, String) {
         let Shape { filter, window, .. } = self;
-        let (class, gate_class) = (filter.join(), filter.gate_join());
+        let class = filter.join();
         let gate = format!(
-            "(select r.id from solid_queue_ready_executions r {gate_class} where (r.priority, r.job_id) > ($3, $4)
+            "(select r.id from solid_queue_ready_executions r {class} where (r.priority, r.job_id) > ($3, $4)
              and coalesce(r.queue_name <> all($5), true) order by r.priority, r.job_id limit 1) is not null"
         );
         let pick = format!(
@@ -168,10 +188,10 @@ impl Shape {
     /// rows are missing, and locks no row that it doesn't return.
     fn named_queues(self) -> (String, String) {
         let Shape { filter, window, .. } = self;
-        let (class, gate_class) = (filter.join(), filter.gate_join());
+        let class = filter.join();
         let gate = format!(
             "exists (select 1 from unnest($3::text[], $4::int4[], $5::int8[]) q(name, p, m)
-             where (select r.id from solid_queue_ready_executions r {gate_class}
+             where (select r.id from solid_queue_ready_executions r {class}
                     where r.queue_name = q.name and (r.priority, r.job_id) > (q.p, q.m)
                     order by r.priority, r.job_id limit 1) is not null)"
         );
@@ -187,9 +207,28 @@ impl Shape {
         (gate, pick)
     }
 
+    /// Rows by their ids, `$3`, in this order. A nested loop again, which looks at no more of them than are missing.
+    fn rows(self) -> (String, String) {
+        let gate = "exists (select 1 from solid_queue_ready_executions r where r.id = any($3))".to_owned();
+        let pick = format!(
+            "select r.id, r.job_id from unnest($3::int8[]) with ordinality w(id, position),
+             lateral (select r.id, r.job_id from solid_queue_ready_executions r
+                      where exists (select 1 from gate) and r.id = w.id
+                        and r.queue_name <> all(array(select queue_name from solid_queue_pauses))
+                      limit 1 {}) r
+             limit $2",
+            self.lock()
+        );
+        (gate, pick)
+    }
+
     /// Lists what has not started: the claims kept from before, and all but the first few of the new ones.
     fn list(self) -> String {
-        let (kept, starting) = if self.filter == Filter::Listed { ("$7", "$8") } else { ("$6", "$7") };
+        let (kept, starting) = match (self.place, self.filter) {
+            (Place::Rows, _) => ("$4", "$5"),
+            (_, Filter::Listed) => ("$7", "$8"),
+            _ => ("$6", "$7"),
+        };
         format!(
             ",
              listed as (
@@ -203,72 +242,4 @@ impl Shape {
     fn lock(self) -> &'static str {
         if self.skip_locked { "for update of r skip locked" } else { "for update of r" }
     }
-}
-
-/// Claims as [`Session::claim`](crate::Session::claim) says.
-pub(crate) async fn claim(mut postgres: Postgres<'_>, claim: &Claim<'_>) -> Result<Claimed, Error> {
-    let mut arguments = PgArguments::default();
-    let mut add = || -> Result<(), sqlx::error::BoxDynError> {
-        arguments.add(claim.process_id)?;
-        arguments.add(i64::from(claim.limit))?;
-        match claim.selection {
-            Selection::Any { excluded, mark } => {
-                arguments.add(mark.priority)?;
-                arguments.add(mark.job_id)?;
-                arguments.add(excluded)?;
-            }
-            Selection::Queues(queues) => {
-                arguments.add(queues.iter().map(|(name, _)| name.as_str()).collect::<Vec<&str>>())?;
-                arguments.add(queues.iter().map(|(_, mark)| mark.priority).collect::<Vec<i32>>())?;
-                arguments.add(queues.iter().map(|(_, mark)| mark.job_id).collect::<Vec<i64>>())?;
-            }
-        }
-        if let Some(classes) = claim.classes {
-            arguments.add(classes)?;
-        }
-        if let Some(ahead) = &claim.ahead {
-            arguments.add(ahead.kept)?;
-            arguments.add(i64::from(ahead.starting))?;
-        }
-        Ok(())
-    };
-    add().map_err(sqlx::Error::Encode)?;
-    let Some(statement) = STATEMENTS.get(&Shape::of(claim)) else { return Ok(Claimed::default()) };
-    let rows = postgres.fetch(statement, arguments).await?;
-    let jobs = rows.iter().filter_map(|row| read(row).transpose()).collect::<Result<Vec<_>, _>>()?;
-    let mut claimed = Claimed { met_commands: jobs.len() < rows.len(), jobs };
-    let jobs = &mut claimed.jobs;
-    match claim.selection {
-        Selection::Any { .. } => jobs.sort_unstable_by_key(key),
-        Selection::Queues(queues) if queues.len() == 1 => jobs.sort_unstable_by_key(key),
-        Selection::Queues(queues) => {
-            let position: HashMap<&str, usize> =
-                queues.iter().enumerate().map(|(position, (name, _))| (name.as_str(), position)).collect();
-            jobs.sort_by_cached_key(|job| (position.get(job.queue.as_str()).copied(), key(job)));
-        }
-    }
-    Ok(claimed)
-}
-
-fn key(job: &ClaimedJob) -> Mark {
-    Mark { priority: job.priority, job_id: job.job_id }
-}
-
-/// None for a job that was left.
-fn read(row: &PgRow) -> Result<Option<ClaimedJob>, Error> {
-    let Some(claim_id) = row.try_get(0)? else { return Ok(None) };
-    Ok(Some(ClaimedJob {
-        claim_id,
-        job_id: row.try_get(1)?,
-        queue: row.try_get(2)?,
-        class: row.try_get(3)?,
-        priority: row.try_get(4)?,
-        envelope: row.try_get(5)?,
-        active_job_id: row.try_get(6)?,
-        scheduled_at: row.try_get::<Option<_>, _>(7)?.map(clock::from_naive),
-        created_at: clock::from_naive(row.try_get(8)?),
-        concurrency_key: row.try_get(9)?,
-        interruptions: row.try_get::<Option<i32>, _>(10)?.map_or(0, |n| n.max(0) as u32),
-        attempts: row.try_get::<Option<i32>, _>(11)?.map(|n| n.max(1) as u32),
-    }))
 }
