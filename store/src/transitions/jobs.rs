@@ -186,19 +186,30 @@ impl Session<'_> {
         rows.iter().map(|row| view(row).map(|job| (job.job_id, job.state))).collect()
     }
 
-    /// One job, by its own id or its row's id. Where several rows have the same id (retries by Active Job), the newest.
+    /// One job. A number (digits alone) is its row's id; any other text is its own id, and so is what follows `id:`, as in `id:7` for
+    /// a job that was given the id 7. Where several rows have the same id (retries by Active Job), the newest.
     ///
     /// # Errors
     /// Those of the database.
     pub async fn job(&mut self, id: &str) -> Result<Option<JobView>, Error> {
+        let own = match id.strip_prefix("id:") {
+            Some(own) => own,
+            // Never both: whoever repeats a command would change another job once the first one is gone.
+            None if is_row_id(id) => {
+                let Ok(job_id) = id.parse::<i64>() else { return Ok(None) };
+                let row = self.query_one(&format!("{VIEW} where j.id = ?"), &values![job_id]).await?;
+                return row.as_ref().map(view).transpose();
+            }
+            None => id,
+        };
         let sql = format!("{VIEW} where j.active_job_id = ? order by j.id desc limit 1");
-        if let Some(row) = self.query_one(&sql, &values![id]).await? {
-            return view(&row).map(Some);
-        }
-        let Ok(job_id) = id.parse::<i64>() else { return Ok(None) };
-        let row = self.query_one(&format!("{VIEW} where j.id = ?"), &values![job_id]).await?;
-        row.as_ref().map(view).transpose()
+        self.query_one(&sql, &values![own]).await?.as_ref().map(view).transpose()
     }
+}
+
+/// Whether [`Session::job`] takes a text for the id of a row.
+pub fn is_row_id(id: &str) -> bool {
+    !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// From where, and under which conditions, a filter's jobs (`j`) are read; none when no job can match.

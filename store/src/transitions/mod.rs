@@ -37,7 +37,7 @@ pub use discard::Discarded;
 pub use enqueue::WakeAfterCommit;
 pub use finish::Settled;
 pub(crate) use finish::Won;
-pub use jobs::{JobFilter, JobPage, JobState, JobView};
+pub use jobs::{JobFilter, JobPage, JobState, JobView, is_row_id};
 pub use limits::{DeclaredBy, DeclaredLimit, LimitState, Overclaimed, SweptLimits, UnsetLimit};
 pub use processes::{
     Anonymous, Buried, Counters, Death, Identity, Incarnation, NewProcess, Pod, PodProcess, ProcessView, Registered,

@@ -72,6 +72,22 @@ async fn retry_runs_named_jobs_once_more_and_says_why_others_are_not() {
 }
 
 #[tokio::test]
+async fn a_number_names_a_row_however_often_it_is_said() {
+    let home = Home::new();
+    home.enqueue("ChargeCard", 1);
+    home.run(&["enqueue", "Report", "--id", "1"]).ok();
+    home.run(&["enqueue", "Report", "--id", "7"]).ok();
+    home.run(&["jobs", "discard", "1"]).ok().prints("1    discarded");
+    assert_eq!(home.state(1).await, None);
+    home.run(&["jobs", "discard", "1"]).code(1).prints("where it is the job's own id, write id:1");
+    home.run(&["jobs", "show", "7"]).code(1).says("where it is the job's own id, write id:7");
+    home.run(&["jobs", "show", "id:1"]).ok().prints("Report");
+    home.run(&["jobs", "discard", "id:1"]).ok().prints("id:1  discarded");
+    home.run(&["jobs", "discard", "id:1"]).code(1).prints("there is no such job");
+    assert_eq!(home.state(3).await, Some(JobState::Ready));
+}
+
+#[tokio::test]
 async fn retry_takes_all_that_match_in_batches() {
     let home = Home::new();
     home.enqueue("A", 1_001);

@@ -16,6 +16,7 @@ conformance!(
     the_envelope_is_as_rails_writes_it,
     a_chosen_id_makes_one_job,
     a_chosen_id_is_free_again_when_its_job_is_gone,
+    a_number_is_a_row_and_never_the_id_that_somebody_chose,
     many_tasks_with_one_id_make_one_job,
     ids_that_differ_in_the_last_of_255_characters_are_two,
     names_that_no_column_holds_are_refused_and_nothing_is_written,
@@ -36,6 +37,25 @@ async fn a_job_is_ready_at_once(db: Db) {
     // Solid Queue sets it for immediate jobs too.
     assert_eq!(job.scheduled_at, Some(job.created_at));
     assert_eq!(db.count("ready_executions").await, 1);
+}
+
+async fn a_number_is_a_row_and_never_the_id_that_somebody_chose(db: Db) {
+    let first = db.store.enqueue(&[NewJob::new("ChargeCard", vec![])]).await.unwrap()[0].job_id;
+    let chosen = db.store.enqueue(&[NewJob::new("Report", vec![]).id(first.to_string())]).await.unwrap()[0].job_id;
+    let mut session = db.session().await;
+    let row = |job: Option<gritstone_store::JobView>| job.map(|job| job.job_id);
+    assert_eq!(row(session.job(&first.to_string()).await.unwrap()), Some(first));
+    assert_eq!(row(session.job(&format!("id:{first}")).await.unwrap()), Some(chosen));
+    session.discard(&[first]).await.unwrap();
+    assert_eq!(row(session.job(&first.to_string()).await.unwrap()), None);
+    assert_eq!(row(session.job("99999999999999999999").await.unwrap()), None);
+    let others = [NewJob::new("A", vec![]).id("weekly"), NewJob::new("A", vec![]).id("id:7")];
+    let others = db.store.enqueue(&others).await.unwrap();
+    for name in ["weekly", "id:weekly"] {
+        assert_eq!(row(session.job(name).await.unwrap()), Some(others[0].job_id));
+    }
+    assert_eq!(row(session.job("id:7").await.unwrap()), None);
+    assert_eq!(row(session.job("id:id:7").await.unwrap()), Some(others[1].job_id));
 }
 
 async fn a_job_waits_for_its_time(db: Db) {

@@ -52,6 +52,14 @@ fn an_unknown_job() {
 }
 
 #[test]
+fn a_number_that_is_a_jobs_own_id() {
+    let home = Home::new();
+    home.run(&["enqueue", "Report", "--id", "7"]).ok();
+    home.run(&["jobs", "discard", "7"]).code(1).prints("there is no such job in sqlite://").prints("write id:7");
+    home.run(&["jobs", "discard", "id:7"]).ok();
+}
+
+#[test]
 fn a_state_that_can_not_be_changed_so() {
     let home = Home::new();
     home.run(&["jobs", "retry", "--state", "scheduled", "--all"]).code(2).says("`gritstone jobs run-now`");

@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 /// Which jobs to change: ids, or a filter and `--all`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Which {
-    /// Jobs, each by its own id or its row's id
+    /// Jobs, each by its own id or its row's number; `id:7` where its own id is a number
     #[arg(value_name = "ID", conflicts_with_all = ["state", "queue", "class", "after", "all", "limit"])]
     pub(super) ids: Vec<String>,
     #[command(flatten)]

@@ -13,7 +13,7 @@ use super::Global;
 use super::exit::Exit;
 use change::{Change, Which};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use gritstone_store::{JobFilter, JobState};
+use gritstone_store::{JobFilter, JobState, is_row_id};
 
 /// Look at jobs, retry, discard or run them
 #[derive(Debug, clap::Args)]
@@ -68,6 +68,14 @@ impl Jobs {
             Command::Discard(which) => which.run(Change::Discard, global),
             Command::RunNow(which) => which.run(Change::RunNow, global),
         }
+    }
+}
+
+/// What to say to somebody who named a job that is not there.
+fn hint(id: &str) -> String {
+    match is_row_id(id) {
+        true => format!("; a number is a row's: where it is the job's own id, write id:{id}"),
+        false => String::new(),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Changing jobs that are named by their ids.
 
 use super::change::Change;
+use super::hint;
 use crate::cli::Global;
 use crate::cli::database::{Queue, with_queue};
 use crate::cli::exit::Exit;
@@ -42,7 +43,7 @@ async fn fates(queue: &mut Queue, ids: &[String], change: Change) -> Result<Vec<
         let reason = match (became, &job) {
             (Some(_), _) => None,
             (None, Some(job)) => Some(change.refusal(job.state)),
-            (None, None) => Some(format!("there is no such job in {}", queue.url)),
+            (None, None) => Some(format!("there is no such job in {}{}", queue.url, hint(id))),
         };
         Fate { id: id.clone(), job_id: job.map(|job| job.job_id), became: became.unwrap_or("skipped"), reason }
     };

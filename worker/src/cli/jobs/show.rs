@@ -1,5 +1,6 @@
 //! `gritstone jobs show`: everything about one job.
 
+use super::hint;
 use crate::cli::Global;
 use crate::cli::database::{Queue, with_queue};
 use crate::cli::exit::Exit;
@@ -15,7 +16,7 @@ Examples:
   gritstone jobs show 42
   gritstone jobs show 6f9619ff-8b86-4011-b42d-00c04fc964ff --json")]
 pub(super) struct Show {
-    /// Its own id or its row's id
+    /// Its own id or its row's number; `id:7` where its own id is a number
     id: String,
 }
 
@@ -25,9 +26,10 @@ impl Show {
             match queue.session.job(&self.id).await? {
                 Some(job) => Ok((job, queue.session.now().await?)),
                 None => Err(Exit::Refused(format!(
-                    "there is no job {} in {}: it may have been cleared or discarded; `gritstone jobs list` shows what is there",
+                    "there is no job {} in {}: it may have been cleared or discarded; `gritstone jobs list` shows what is there{}",
                     clean(&self.id),
-                    queue.url
+                    queue.url,
+                    hint(&self.id)
                 ))),
             }
         })?;
