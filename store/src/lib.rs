@@ -21,7 +21,8 @@ pub use envelope::{Envelope, EnvelopeError};
 pub use error::Error;
 pub use job::{
     ClaimedJob, ClassDefaults, ClassLimit, DEFAULT_QUEUE, Due, EnqueueError, Enqueued, Finish, JobClass, JobError,
-    KeyPart, KeyStep, Limit, LimitKey, MAX_NAME, NewJob, OnConflict, Placed, SHELL_CLASS, UseLimit, Verdict,
+    KeyPart, KeyStep, Limit, LimitKey, MAX_NAME, MAX_NESTING, NewJob, OnConflict, Placed, SHELL_CLASS, UseLimit,
+    Verdict,
 };
 pub use migrate::{Action, MigrateOptions, SCHEMA_VERSION, Step};
 pub use notify::{CHANNEL, News, Wakeups};

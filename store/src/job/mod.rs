@@ -11,6 +11,7 @@ pub use error::JobError;
 pub use limit_key::{KeyPart, KeyStep, LimitKey};
 pub(crate) use new::check_name;
 pub use new::{
-    DEFAULT_QUEUE, Due, EnqueueError, Enqueued, Limit, MAX_NAME, NewJob, OnConflict, Placed, SHELL_CLASS, UseLimit,
+    DEFAULT_QUEUE, Due, EnqueueError, Enqueued, Limit, MAX_NAME, MAX_NESTING, NewJob, OnConflict, Placed, SHELL_CLASS,
+    UseLimit,
 };
 pub use run::{ClaimedJob, Finish, Verdict};

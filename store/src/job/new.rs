@@ -15,6 +15,10 @@ pub const SHELL_CLASS: &str = "Command";
 /// everywhere, so that a queue can move between databases.
 pub const MAX_NAME: usize = 255;
 
+/// How deep arguments may be nested: so many arrays and objects, the list of arguments itself included. With the envelope around it and the
+/// markers that it gets, that is 100, the most that Ruby's JSON reads unless told otherwise; ours reads 127.
+pub const MAX_NESTING: usize = 98;
+
 /// A job to enqueue.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NewJob {
@@ -106,6 +110,11 @@ impl NewJob {
                 format!("a {SHELL_CLASS} takes one argument, a text for the shell, as in [\"rm -rf tmp/cache\"]");
             return Err(EnqueueError::Invalid(fault));
         }
+        if !self.arguments.iter().all(|argument| is_within(argument, MAX_NESTING - 1)) {
+            return Err(EnqueueError::Invalid(format!(
+                "its arguments are nested deeper than {MAX_NESTING} arrays and objects, which is the most that workers read"
+            )));
+        }
         if let Some(limit) = &self.limit {
             check_name("limit key", &limit.key).map_err(EnqueueError::Invalid)?;
             if limit.declare.is_some_and(|declared| declared.to < 1) {
@@ -134,6 +143,16 @@ impl NewJob {
             scheduled_at,
             batch_id: self.batch.as_ref().map(|batch| batch.active_job_batch_id.as_str()),
         })
+    }
+}
+
+/// Whether a value is nested no deeper than so many arrays and objects. Looks no deeper itself.
+fn is_within(value: &Value, depth: usize) -> bool {
+    match (value, depth.checked_sub(1)) {
+        (Value::Array(items), Some(depth)) => items.iter().all(|item| is_within(item, depth)),
+        (Value::Object(map), Some(depth)) => map.values().all(|value| is_within(value, depth)),
+        (Value::Array(_) | Value::Object(_), None) => false,
+        _ => true,
     }
 }
 
@@ -242,6 +261,18 @@ pub enum Placed {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn arguments_that_workers_could_not_read_are_refused() {
+        let nested = |levels: usize| {
+            (1..levels)
+                .fold(json!({}), |inner, level| if level % 2 == 0 { json!([inner]) } else { json!({"a": inner}) })
+        };
+        assert!(NewJob::new("A", vec![json!(1), nested(MAX_NESTING - 1)]).check().is_ok());
+        assert!(NewJob::new("A", vec![json!(1), nested(MAX_NESTING)]).check().is_err());
+        assert!(NewJob::new("A", vec![nested(500)]).check().is_err());
+    }
 
     #[test]
     fn names_that_no_column_holds_are_refused_before_the_database_sees_them() {

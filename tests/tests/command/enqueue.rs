@@ -38,6 +38,9 @@ async fn lines_become_jobs_and_options_are_their_defaults() {
     assert_eq!((&jobs["jobs"][0]["queue"], &jobs["jobs"][1]["queue"]), (&"mail".into(), &"bulk".into()));
     assert_eq!(jobs["jobs"][1]["state"], "scheduled");
     assert_eq!(jobs["jobs"][0]["priority"], 7);
+    for option in [["--args", "[1]"], ["--limit-key", "k"], ["--id", "x"], ["--count", "2"]] {
+        home.run_with(&["enqueue", option[0], option[1]], lines.as_bytes()).code(2).says("CLASS");
+    }
 }
 
 #[tokio::test]

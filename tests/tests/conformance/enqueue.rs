@@ -1,7 +1,7 @@
 //! New jobs.
 
 use crate::support::{Db, conformance, job};
-use gritstone_store::{EnqueueError, Enqueued, JobState, NewJob, Placed};
+use gritstone_store::{EnqueueError, Enqueued, JobState, MAX_NESTING, NewJob, Placed};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -21,6 +21,7 @@ conformance!(
     ids_that_differ_in_the_last_of_255_characters_are_two,
     names_that_no_column_holds_are_refused_and_nothing_is_written,
     one_wrong_job_keeps_all_from_being_written,
+    arguments_that_no_worker_reads_are_refused_and_nothing_is_written,
     arguments_of_every_kind_come_back,
     times_are_kept_as_rails_keeps_them,
     attempts_are_kept,
@@ -56,6 +57,15 @@ async fn a_number_is_a_row_and_never_the_id_that_somebody_chose(db: Db) {
     }
     assert_eq!(row(session.job("id:7").await.unwrap()), None);
     assert_eq!(row(session.job("id:id:7").await.unwrap()), Some(others[1].job_id));
+}
+
+async fn arguments_that_no_worker_reads_are_refused_and_nothing_is_written(db: Db) {
+    let nested = |levels: usize| (0..levels).fold(json!(1), |inner, _| json!([inner]));
+    let error = db.store.enqueue(&[job(), NewJob::new("A", vec![nested(MAX_NESTING)])]).await.unwrap_err();
+    assert!(matches!(error, EnqueueError::Invalid(_)) && error.to_string().contains("nested deeper"), "{error}");
+    assert_eq!(db.count("jobs").await, 0);
+    db.store.enqueue(&[NewJob::new("A", vec![nested(MAX_NESTING - 1)])]).await.unwrap();
+    assert_eq!(db.count("ready_executions").await, 1);
 }
 
 async fn a_job_waits_for_its_time(db: Db) {

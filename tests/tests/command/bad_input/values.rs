@@ -115,6 +115,45 @@ async fn a_misspelt_field_of_a_line() {
 }
 
 #[tokio::test]
+async fn a_number_that_would_be_rounded() {
+    let home = Home::new();
+    for number in ["12345678901234567890123", "0.12345678901234567890123", "1e999"] {
+        let args = format!("[1, {{\"amount\": {number}}}]");
+        home.run(&["enqueue", "A", "--args", &args]).code(2).says(&format!("the number {number} can't be kept"));
+        let line = format!("{{\"class\": \"A\"}}\n{{\"class\": \"A\", \"args\": {args}}}\n");
+        home.run_with(&["enqueue"], line.as_bytes())
+            .code(1)
+            .says("line 2: ")
+            .says(&format!("the number {number} can't be kept"));
+    }
+    let exact = "[18446744073709551615,-9223372036854775808,1.25,0.30000000000000004,\"12345678901234567890123\"]";
+    home.run(&["enqueue", "Exact", "--args", exact]).ok();
+    line(&home, &format!("{{\"class\": \"Exact\", \"args\": {exact}}}")).ok();
+    for job in [4, 5] {
+        let envelope = home.job(job).await.unwrap().envelope.unwrap();
+        assert!(envelope.contains(&format!("\"arguments\":{exact},")), "{envelope}");
+    }
+    assert!(home.job(6).await.is_none());
+}
+
+#[tokio::test]
+async fn arguments_nested_too_deeply() {
+    let home = Home::new();
+    let nested = |levels: usize| format!("{}1{}", "[".repeat(levels), "]".repeat(levels));
+    let most = gritstone_store::MAX_NESTING;
+    home.run(&["enqueue", "A", "--args", &nested(most)]).ok();
+    for levels in [most + 1, 127, 10_000] {
+        home.run(&["enqueue", "A", "--args", &nested(levels)]).code(2).says("nested deeper than 98 arrays and objects");
+        let line = line(&home, &format!("{{\"class\": \"A\", \"args\": {}}}", nested(levels)));
+        line.code(1).says("line 1: ").says("nested deeper than 98 arrays and objects");
+    }
+    // The only argument, in a list that the command adds.
+    let object = format!("{{\"a\": {}}}", nested(most - 1));
+    home.run(&["enqueue", "A", "--args", &object]).code(1).says("nested deeper than 98 arrays and objects");
+    assert!(home.job(2).await.is_none());
+}
+
+#[tokio::test]
 async fn a_line_that_is_not_json() {
     let home = Home::new();
     line(&home, "{\"class\": \"A\"").code(1).says("line 1: EOF while parsing").says("Nothing was enqueued");
@@ -148,6 +187,22 @@ async fn a_time_that_is_none() {
     home.run(&["enqueue", "A", "--in", "5"]).code(2).says("`5` has no unit: say 5ms or 5s");
     home.run(&["clear", "--pause", "0.3s"]).code(2).says("has a decimal point");
     line(&home, r#"{"class": "A", "at": "tomorrow"}"#).code(1).says("line 1: `tomorrow` is not a time");
+}
+
+#[tokio::test]
+async fn a_field_of_the_wrong_type() {
+    let home = Home::new();
+    let lines = [
+        (r#"{"class": "A", "priority": "x"}"#, r#"line 1: `priority`: invalid type: string "x", expected i32"#),
+        (r#"{"class": 7}"#, "line 1: `class`: invalid type: integer `7`, expected a string"),
+        (r#"{"class": "A", "attempts": 0}"#, "line 1: `attempts`: "),
+        (r#"{"class": "A", "in": 5}"#, "line 1: `in`: "),
+        (r#"{"class": "A", "args": [], "arguments": []}"#, "line 1: `args` and `arguments`"),
+    ];
+    for (text, said) in lines {
+        line(&home, text).code(1).says(said);
+    }
+    line(&home, r#"{"class": "A", "priority": null, "args": null}"#).ok();
 }
 
 #[tokio::test]

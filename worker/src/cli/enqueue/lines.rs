@@ -1,5 +1,6 @@
 //! Jobs as JSON lines on stdin, enqueued as they come: many at once when they come fast, at once when they come slowly.
 
+use super::exact::{self, Unread};
 use super::{BATCH, Enqueue, as_list, due, print};
 use crate::cli::Global;
 use crate::cli::database::Queue;
@@ -9,26 +10,52 @@ use crate::cli::output::{self, count};
 use gritstone_crds::{Duration, nearest};
 use gritstone_store::{NewJob, UseLimit};
 use jiff::Timestamp;
-use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use std::io::BufRead as _;
 use std::num::NonZeroU32;
 use tokio::sync::mpsc;
 
 /// A line of stdin.
-#[derive(Debug, Deserialize)]
+#[derive(Debug)]
 struct Line {
     class: String,
-    #[serde(default, alias = "arguments")]
     args: Value,
     queue: Option<String>,
     priority: Option<i32>,
     at: Option<String>,
-    #[serde(rename = "in")]
     in_: Option<Duration>,
     id: Option<String>,
     limit_key: Option<String>,
     attempts: Option<NonZeroU32>,
+}
+
+impl Line {
+    /// A field at a time, so that errors can name it.
+    fn of(mut fields: Map<String, Value>) -> Result<Self, String> {
+        if fields.contains_key("args") && fields.contains_key("arguments") {
+            return Err("`args` and `arguments` are two names of one field".into());
+        }
+        let args = fields.remove("args").or_else(|| fields.remove("arguments")).unwrap_or_default();
+        let fields = &mut fields;
+        Ok(Line {
+            class: field(fields, "class")?.ok_or("missing field `class`")?,
+            args,
+            queue: field(fields, "queue")?,
+            priority: field(fields, "priority")?,
+            at: field(fields, "at")?,
+            in_: field(fields, "in")?,
+            id: field(fields, "id")?,
+            limit_key: field(fields, "limit_key")?,
+            attempts: field(fields, "attempts")?,
+        })
+    }
+}
+
+/// A field's value; null is as good as none.
+fn field<T: DeserializeOwned>(fields: &mut Map<String, Value>, name: &str) -> Result<Option<T>, String> {
+    let value = fields.remove(name).unwrap_or_default();
+    serde_json::from_value(value).map_err(|error| format!("`{name}`: {error}"))
 }
 
 /// What a line may have.
@@ -97,23 +124,26 @@ impl Enqueue {
         if line.trim().is_empty() {
             return Ok(None);
         }
-        let wrong = |error: serde_json::Error| {
-            // The line's own number is said already, and serde's is always 1.
-            let text = error.to_string();
-            text.strip_suffix(&format!(" at line {} column {}", error.line(), error.column()))
-                .map_or(text.clone(), |what| format!("{what} (column {})", error.column()))
+        let fields = match exact::read(line, 1) {
+            Ok(Value::Object(fields)) => fields,
+            Ok(_) => {
+                return Err("a line is a JSON object, such as {\"class\": \"SendMail\", \"args\": [42]}".to_owned());
+            }
+            Err(Unread::Refused(what)) => return Err(what),
+            Err(Unread::Json(error)) => {
+                // The line's own number is said already, and serde's is always 1.
+                let text = error.to_string();
+                let what = text.strip_suffix(&format!(" at line {} column {}", error.line(), error.column()));
+                return Err(what.map_or(text.clone(), |what| format!("{what} (column {})", error.column())));
+            }
         };
-        let fields: Map<String, Value> = serde_json::from_str(line).map_err(|error| match error.is_data() {
-            true => "a line is a JSON object, such as {\"class\": \"SendMail\", \"args\": [42]}".to_owned(),
-            false => wrong(error),
-        })?;
         if let Some(unknown) = fields.keys().find(|field| !FIELDS.contains(&field.as_str())) {
             return Err(match nearest(unknown, FIELDS) {
                 Some(name) => format!("unknown field `{unknown}`; did you mean `{name}`?"),
                 None => format!("unknown field `{unknown}`; known are {}", FIELDS.join(", ")),
             });
         }
-        let line: Line = serde_json::from_value(Value::Object(fields)).map_err(|error| error.to_string())?;
+        let line = Line::of(fields)?;
         if line.at.is_some() && line.in_.is_some() {
             return Err("`at` and `in` exclude each other".into());
         }

@@ -1,5 +1,6 @@
 //! `gritstone enqueue`: new jobs, from the command line or as JSON [`lines`].
 
+mod exact;
 mod lines;
 
 use super::Global;
@@ -7,6 +8,7 @@ use super::database::{Queue, with_queue};
 use super::exit::Exit;
 use super::names::moment;
 use super::output::{self, Progress, count};
+use exact::Unread;
 use gritstone_crds::Duration;
 use gritstone_store::{Due, EnqueueError, Enqueued, Limit, NewJob, Placed, UseLimit};
 use jiff::Timestamp;
@@ -18,8 +20,8 @@ use std::io::{IsTerminal as _, Write as _};
 ///
 /// One job of a class, or, without CLASS, a job for each JSON line on stdin:
 /// {"class": "SendMail", "args": [42], "queue": "mail", "priority": 5, "at": "2026-01-02T03:04:05Z", "in": "5m",
-/// "id": "...", "limit_key": "account/7", "attempts": 5}. Options given here hold for every line that says nothing else; what is not said
-/// at all, the defaults of the class decide (`gritstone classes list`).
+/// "id": "...", "limit_key": "account/7", "attempts": 5}. --queue, --priority, --attempts, --at and --in hold for every line that says
+/// nothing else; what is not said at all, the defaults of the class decide (`gritstone classes list`).
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -89,10 +91,13 @@ impl Enqueue {
     }
 
     fn job(&self, class: &str) -> Result<NewJob, Exit> {
-        let arguments: Value = serde_json::from_str(&self.args).map_err(|error| {
-            Exit::Usage(format!(
-                "--args is not JSON ({error}); it should look like '[1, \"two\"]', a text by itself like '\"two\"'"
-            ))
+        let arguments = exact::read(&self.args, 0).map_err(|unread| {
+            Exit::Usage(match unread {
+                Unread::Json(error) => format!(
+                    "--args is not JSON ({error}); it should look like '[1, \"two\"]', a text by itself like '\"two\"'"
+                ),
+                Unread::Refused(what) => format!("--args: {what}"),
+            })
         })?;
         let mut job = NewJob {
             queue: self.queue.clone(),
