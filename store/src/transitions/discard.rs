@@ -28,9 +28,10 @@ impl Session<'_> {
     /// Those of the database; then nothing was deleted.
     pub async fn discard(&mut self, job_ids: &[i64]) -> Result<Discarded, Error> {
         let result = transaction!(self, self.discard_script(job_ids).await)?;
-        match job_ids {
-            [job_id] => tracing::info!(job_id, "discard"),
-            _ => tracing::info!(jobs_size = job_ids.len(), size = result.discarded.len(), "discard_all"),
+        match (job_ids, result.discarded.len()) {
+            (_, 0) => {}
+            ([job_id], _) => tracing::info!(job_id, "discard"),
+            (_, size) => tracing::info!(jobs_size = job_ids.len(), size, "discard_all"),
         }
         Ok(result)
     }

@@ -48,9 +48,10 @@ impl Session<'_> {
     /// Those of the database; then nothing was changed.
     pub async fn retry_failed(&mut self, job_ids: &[i64]) -> Result<Retried, Error> {
         let retried = transaction!(self, self.retry_script(job_ids).await)?;
-        match job_ids {
-            [job_id] => tracing::info!(job_id, "retry"),
-            _ => tracing::info!(jobs_size = job_ids.len(), size = job_ids.len() - retried.skipped.len(), "retry_all"),
+        match (job_ids, job_ids.len() - retried.skipped.len()) {
+            (_, 0) => {}
+            ([job_id], _) => tracing::info!(job_id, "retry"),
+            (_, size) => tracing::info!(jobs_size = job_ids.len(), size, "retry_all"),
         }
         Ok(retried)
     }

@@ -88,6 +88,20 @@ async fn a_number_names_a_row_however_often_it_is_said() {
 }
 
 #[tokio::test]
+async fn what_is_logged_is_what_happened_and_only_when_asked_for() {
+    let home = Home::new();
+    home.enqueue("A", 3);
+    home.fail(1).await;
+    let logging = |arguments: &[&str]| home.run(&[arguments, &["--log", "info"]].concat());
+    assert!(!logging(&["jobs", "retry", "2"]).code(1).err.contains("retry job_id"));
+    assert!(!logging(&["jobs", "discard", "77"]).code(1).err.contains("discard"));
+    logging(&["jobs", "retry", "1"]).ok().says("retry job_id=1");
+    logging(&["jobs", "discard", "1"]).ok().says("discard job_id=1");
+    let ran = home.run(&["jobs", "discard", "--class", "A", "--all"]).ok();
+    assert_eq!(ran.prints("2 jobs: 2 discarded").err, "");
+}
+
+#[tokio::test]
 async fn retry_takes_all_that_match_in_batches() {
     let home = Home::new();
     home.enqueue("A", 1_001);

@@ -70,9 +70,10 @@ struct Global {
     /// Print JSON instead of tables
     #[arg(long, global = true, help_heading = EVERYWHERE)]
     json: bool,
-    /// What to log to stderr: error, warn, info, debug, trace, or a filter such as gritstone=debug
-    #[arg(long, global = true, help_heading = EVERYWHERE, env = "GRITSTONE_LOG", default_value = "info", value_name = "FILTER")]
-    log: String,
+    /// What to log to stderr: error, warn, info, debug, trace, or a filter such as gritstone=debug [default: info for start, work and
+    /// dispatch, warn for the others]
+    #[arg(long, global = true, help_heading = EVERYWHERE, env = "GRITSTONE_LOG", value_name = "FILTER")]
+    log: Option<String>,
     /// How to log: plain or json
     #[arg(long, global = true, help_heading = EVERYWHERE, env = "GRITSTONE_LOG_FORMAT", default_value = "plain", value_name = "FORMAT")]
     log_format: logging::Format,
@@ -82,6 +83,11 @@ impl Global {
     /// The database that is meant.
     fn database(&self) -> &str {
         self.database.as_deref().unwrap_or("sqlite://gritstone.db")
+    }
+
+    /// What a command logs that runs until it is told to stop.
+    fn log(&self) -> &str {
+        self.log.as_deref().unwrap_or("info")
     }
 }
 
@@ -119,7 +125,12 @@ enum Command {
 /// Runs the command that the process was started with.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
-    logging::init(&cli.global.log, cli.global.log_format);
+    let filter = match &cli.command {
+        Command::Start(_) | Command::Work(_) | Command::Dispatch(_) => cli.global.log(),
+        // What they did is on stdout; events beside it would run into progress bars.
+        _ => cli.global.log.as_deref().unwrap_or("warn"),
+    };
+    logging::init(filter, cli.global.log_format);
     let done = match cli.command {
         Command::Start(command) => command.run(&cli.global),
         Command::Work(command) => command.run(&cli.global),

@@ -235,7 +235,7 @@ impl Start {
         }
         let environment = vec![
             ("DATABASE_URL".into(), global.database().into()),
-            ("GRITSTONE_LOG".into(), (&global.log).into()),
+            ("GRITSTONE_LOG".into(), global.log().into()),
             ("GRITSTONE_LOG_FORMAT".into(), global.log_format.name().into()),
             HealthOptions::off(),
         ];
