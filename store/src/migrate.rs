@@ -8,6 +8,7 @@ use crate::error::Error;
 use crate::session::{Session, pause_before_retry, transaction};
 use crate::sql::{Dialect, Value, values};
 use crate::store::Store;
+use crate::url::DatabaseUrl;
 use std::collections::BTreeMap;
 
 /// What a migration is about, which decides whether it runs on tables that Rails made.
@@ -30,6 +31,18 @@ struct Migration {
     postgres: &'static str,
     mysql: &'static str,
     sqlite: &'static str,
+}
+
+impl Migration {
+    fn step(&self, action: Action, dialect: Dialect) -> Step {
+        let sql = match (action, dialect) {
+            (Action::Applied | Action::Adopt | Action::Withheld, _) => "",
+            (Action::Apply, Dialect::Postgres) => self.postgres,
+            (Action::Apply, Dialect::MySql | Dialect::MariaDb) => self.mysql,
+            (Action::Apply, Dialect::Sqlite) => self.sqlite,
+        };
+        Step { version: self.version, name: self.name, action, sql }
+    }
 }
 
 macro_rules! migration {
@@ -99,6 +112,13 @@ impl Store {
     /// # Errors
     /// [`Error::TooOld`] when the database belongs to a newer program that no longer gets along with this one.
     pub async fn migrate(&self, options: MigrateOptions) -> Result<Vec<Step>, Error> {
+        if options.dry_run
+            && let DatabaseUrl::Sqlite { path, .. } = self.url()
+            && !path.exists()
+        {
+            // Opening it would make it.
+            return Ok(MIGRATIONS.iter().map(|migration| migration.step(Action::Apply, Dialect::Sqlite)).collect());
+        }
         let mut session = self.connect().await?;
         let steps = session.migrate(options).await?;
         self.forget_schema();
@@ -254,13 +274,7 @@ impl Session<'_> {
                 Scope::Batches if rails && !options.alter_solid_queue && !begun(2) => Action::Withheld,
                 _ => Action::Apply,
             };
-            let sql = match (action, self.dialect) {
-                (Action::Applied | Action::Adopt | Action::Withheld, _) => "",
-                (Action::Apply, Dialect::Postgres) => migration.postgres,
-                (Action::Apply, Dialect::MySql | Dialect::MariaDb) => migration.mysql,
-                (Action::Apply, Dialect::Sqlite) => migration.sqlite,
-            };
-            Step { version: migration.version, name: migration.name, action, sql }
+            migration.step(action, self.dialect)
         };
         Ok(MIGRATIONS.iter().map(step).collect())
     }

@@ -88,6 +88,21 @@ impl DatabaseUrl {
         host.filter(|host| !host.is_empty())
     }
 
+    /// The Unix socket that the server is reached at: the parameter that names it, and its path (PostgreSQL: its folder's).
+    fn socket(&self) -> Option<(&'static str, String)> {
+        match self {
+            DatabaseUrl::Postgres(_) => {
+                let host = percent_decode_str(&self.host()?).decode_utf8_lossy().into_owned();
+                host.starts_with('/').then_some(("host", host))
+            }
+            DatabaseUrl::MySql(url) => {
+                let path = url.query_pairs().find(|(name, _)| name == "socket")?.1.into_owned();
+                Some(("socket", path))
+            }
+            DatabaseUrl::Sqlite { .. } => None,
+        }
+    }
+
     /// The same database by another name of its host. None when that can be no host's name, or there is no server.
     pub fn at_host(&self, host: &str) -> Option<Self> {
         let mut other = self.clone();
@@ -200,8 +215,10 @@ impl fmt::Display for DatabaseUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             DatabaseUrl::Postgres(url) | DatabaseUrl::MySql(url) => {
-                let host = url.host_str().unwrap_or("localhost");
-                write!(f, "{}://{host}", url.scheme())?;
+                if let Some((name, path)) = self.socket() {
+                    return write!(f, "{}://{}?{name}={path}", url.scheme(), url.path());
+                }
+                write!(f, "{}://{}", url.scheme(), self.host().as_deref().unwrap_or("localhost"))?;
                 if let Some(port) = url.port() {
                     write!(f, ":{port}")?;
                 }
@@ -251,6 +268,19 @@ mod tests {
         let url = DatabaseUrl::parse("postgres://joe:s3cret@db:5433/app").unwrap();
         assert_eq!(format!("{url}"), "postgres://db:5433/app");
         assert!(!format!("{url:?}").contains("s3cret"));
+    }
+
+    #[test]
+    fn a_socket_is_shown() {
+        for (text, shown) in [
+            ("postgres:///app?host=/run/postgresql&sslmode=disable", "postgres:///app?host=/run/postgresql"),
+            ("postgres://joe:s3cret@%2Frun%2Fpostgresql/app", "postgres:///app?host=/run/postgresql"),
+            ("mysql2://joe:s3cret@localhost/app?socket=/run/mysqld.sock", "mysql:///app?socket=/run/mysqld.sock"),
+            ("postgres:///app", "postgres://localhost/app"),
+            ("postgres://ignored/app?host=db", "postgres://db/app"),
+        ] {
+            assert_eq!(DatabaseUrl::parse(text).unwrap().to_string(), shown, "{text}");
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use super::database::Patience;
 use super::exit::Exit;
-use super::{Global, database, runtime};
+use super::{Global, database, output, runtime};
 use crate::health::Health;
 use crate::process::Stop;
 use gritstone_store::{Action, Error, MigrateOptions, Step, Store};
@@ -29,10 +29,8 @@ impl Migrate {
     pub(super) fn run(self, global: &Global) -> Result<(), Exit> {
         let options = MigrateOptions { dry_run: self.dry_run, alter_solid_queue: self.alter_solid_queue };
         let url = database::address(global)?;
-        if self.dry_run && database::refuse_missing_file(&url).is_err() {
-            return Err(Exit::Refused(format!(
-                "{url} does not exist yet: `gritstone migrate` makes it, with all tables"
-            )));
+        if self.dry_run && !global.json && database::refuse_missing_file(&url).is_err() {
+            output::note(format!("{url} does not exist yet: `gritstone migrate` makes it"));
         }
         let steps = runtime::block_on(async { Ok(database::open(global).await?.migrate(options).await?) })
             .map_err(|exit: Exit| exit.during("making the tables", &url))?;
@@ -51,8 +49,10 @@ fn print(steps: &[Step], dry_run: bool, as_json: bool) -> Result<(), Exit> {
         writeln!(out, "{}", json!({"dry_run": dry_run, "steps": steps}))?;
         return Ok(());
     }
+    // A dry run is SQL, as a whole.
+    let comment = if dry_run { "-- " } else { "" };
     for step in steps {
-        writeln!(out, "{:<28} {}", step.name, word(step.action, dry_run))?;
+        writeln!(out, "{comment}{:<28} {}", step.name, word(step.action, dry_run))?;
     }
     if dry_run {
         for step in steps.iter().filter(|step| !step.sql.is_empty()) {

@@ -2,6 +2,7 @@
 
 use gritstone_store::MAX_NAME;
 use jiff::Timestamp;
+use jiff::fmt::temporal::Pieces;
 
 /// A name of a queue, class or limit: 1 to 255 characters, none of them a control character.
 pub(super) fn name(text: &str) -> Result<String, String> {
@@ -30,6 +31,14 @@ pub(super) fn check(what: &str, text: &str) -> Result<(), String> {
 /// A moment, in RFC 3339.
 pub(super) fn moment(text: &str) -> Result<Timestamp, String> {
     text.parse().map_err(|_| {
+        let is_one = |time: &Pieces<'_>| time.time().is_some() && time.offset().is_some();
+        if Pieces::parse(text).is_ok_and(|time| is_one(&time)) {
+            return format!(
+                "`{text}` is out of range: {:.0} is the latest moment, {:.0} the earliest",
+                Timestamp::MAX,
+                Timestamp::MIN
+            );
+        }
         format!(
             "`{text}` is not a time: write it as 2026-12-01T09:00:00Z, or with an offset as 2026-12-01T10:00:00+01:00"
         )

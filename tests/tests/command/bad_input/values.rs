@@ -187,6 +187,20 @@ async fn a_time_that_is_none() {
     home.run(&["enqueue", "A", "--in", "5"]).code(2).says("`5` has no unit: say 5ms or 5s");
     home.run(&["clear", "--pause", "0.3s"]).code(2).says("has a decimal point");
     line(&home, r#"{"class": "A", "at": "tomorrow"}"#).code(1).says("line 1: `tomorrow` is not a time");
+    home.run(&["enqueue", "A", "--at", "2026-12-01T09:00:00"]).code(2).says("is not a time");
+}
+
+#[tokio::test]
+async fn a_time_that_is_out_of_range() {
+    let home = Home::new();
+    let late = "9999-12-31T23:59:59Z";
+    home.run(&["enqueue", "A", "--at", late])
+        .code(2)
+        .says("`9999-12-31T23:59:59Z` is out of range: 9999-12-30T22:00:00Z is");
+    line(&home, &format!(r#"{{"class": "A", "at": "{late}"}}"#))
+        .code(1)
+        .says("line 1: `9999-12-31T23:59:59Z` is out of range");
+    assert_eq!(jobs(&home).await, 0);
 }
 
 #[tokio::test]
