@@ -47,6 +47,10 @@ struct Rates {
 
 impl Peers {
     pub(crate) async fn run(&self, table: &mut Table) -> Result<()> {
+        let calls = 2 * self.batch;
+        if ![self.jobs, self.solid_queue_jobs].iter().all(|jobs| jobs.is_multiple_of(calls)) {
+            bail!("--jobs and --solid-queue-jobs must be multiples of twice --batch, for two clients to enqueue them");
+        }
         let folder = tempfile::tempdir()?;
         let mut peers = Vec::new();
         for found in [self.river(folder.path()).await, self.solid_queue().await] {
