@@ -8,7 +8,7 @@ use std::time::Instant;
 
 /// What is run. Sizes are moderate; what takes long (ten million finished jobs, five minutes beside an open transaction) is left to
 /// its own command.
-const STANDARD: [&str; 16] = [
+const STANDARD: [&str; 17] = [
     // First: it reads the memory of this very process.
     "memory --jobs 300000",
     "drain --pairs 3",
@@ -20,6 +20,7 @@ const STANDARD: [&str; 16] = [
     "handlers process --pairs 3 --jobs 20000",
     "handlers http --pairs 3 --jobs 20000",
     "agenda --seconds 20",
+    "filtered postgres --jobs 50000 --seconds 5",
     "schedule",
     "resident",
     "others mariadb --pairs 3 --jobs 10000",
