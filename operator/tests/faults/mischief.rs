@@ -1,8 +1,7 @@
 //! What goes wrong between the operator and the API server.
 
-use std::collections::VecDeque;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -15,17 +14,35 @@ use kube::client::Body;
 use serde_json::json;
 use tower::{BoxError, service_fn};
 
-/// One kind of mischief. Calls are counted from 1.
-#[derive(Clone, Copy, Debug)]
+/// One kind of mischief.
+#[derive(Clone, Debug)]
 pub enum Mischief {
     /// None.
     Nothing,
     /// The operator dies once this call has been carried out, before its answer comes.
-    Die { call: usize },
-    /// Every third of the first thirty calls is answered like this; `None`: it is done, and the answer doesn't come in time.
+    Die(Call),
+    /// The first call of each kind is answered like this; `None`: it is done, and the answer doesn't come in time.
     Answer(Option<u16>),
     /// What a watch says comes so.
     Watch(Watching),
+}
+
+impl Watching {
+    /// How often it happens to each watch, which waits twice as long each time that it broke.
+    fn times(self) -> usize {
+        match self {
+            Self::Torn | Self::Forgotten => 4,
+            Self::Doubled | Self::Late => usize::MAX,
+        }
+    }
+}
+
+/// A call among those of its kind.
+#[derive(Clone, Debug)]
+pub struct Call {
+    pub kind: String,
+    /// From 1.
+    pub nth: usize,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -42,32 +59,85 @@ pub enum Watching {
 
 /// What an operator has met with. Clones share it.
 #[derive(Clone, Default)]
-pub struct Fate {
-    calls: Arc<AtomicUsize>,
-    met: Arc<AtomicUsize>,
+pub struct Fate(Arc<Mutex<Past>>);
+
+#[derive(Default)]
+struct Past {
+    calls: BTreeMap<String, usize>,
+    met: usize,
+    is_dead: bool,
+    dies_next: bool,
 }
 
 impl Fate {
-    /// How many calls it has made.
-    pub fn calls(&self) -> usize {
-        self.calls.load(Ordering::SeqCst)
+    /// The calls that it has made: how many of each kind.
+    pub fn calls(&self) -> BTreeMap<String, usize> {
+        self.0.lock().unwrap().calls.clone()
     }
 
     /// How often mischief was done to it.
     pub fn met(&self) -> usize {
-        self.met.load(Ordering::SeqCst)
+        self.0.lock().unwrap().met
+    }
+
+    /// One that is to die does so at its next call, whatever that is.
+    pub fn dies_next(&self) {
+        self.0.lock().unwrap().dies_next = true;
     }
 
     fn meets(&self) {
-        self.met.fetch_add(1, Ordering::SeqCst);
+        self.0.lock().unwrap().met += 1;
     }
+
+    /// A call of this kind is made: what happens to it.
+    fn befalls(&self, mischief: &Mischief, kind: String) -> Turn {
+        let mut past = self.0.lock().unwrap();
+        let count = past.calls.entry(kind.clone()).or_default();
+        *count += 1;
+        let count = *count;
+        let turn = match mischief {
+            Mischief::Die(_) if past.is_dead => return Turn::Dead,
+            Mischief::Die(call) if past.dies_next || (call.kind == kind && call.nth == count) => Turn::Dies,
+            Mischief::Answer(answer) if count == 1 => Turn::Answered(*answer),
+            _ => return Turn::Goes { nth: count },
+        };
+        past.met += 1;
+        past.is_dead = matches!(turn, Turn::Dies);
+        turn
+    }
+}
+
+/// What happens to a call.
+enum Turn {
+    Goes { nth: usize },
+    Dies,
+    Dead,
+    Answered(Option<u16>),
 }
 
 /// A client that works through this mischief.
 pub fn through(mischief: Mischief, fate: Fate, client: Client) -> Client {
     let namespace = client.default_namespace().to_owned();
-    let service = service_fn(move |request: Request<Body>| call(mischief, fate.clone(), client.clone(), request));
+    let service =
+        service_fn(move |request: Request<Body>| call(mischief.clone(), fate.clone(), client.clone(), request));
     Client::new(service, namespace)
+}
+
+/// What kind of call it is: what is done to which object, and by whom if not by the reconcilers. Pods and Events are not told apart by name.
+fn kind(request: &Request<Body>) -> String {
+    let (path, query) = (request.uri().path(), request.uri().query().unwrap_or_default());
+    let mut parts: Vec<&str> = path.split('/').collect();
+    // /api/v1/namespaces/shop/pods/mail-1, /apis/apps/v1/namespaces/shop/deployments/mail
+    if let Some(place) = parts.iter().position(|part| *part == "namespaces") {
+        let is_chance = matches!(parts.get(place + 2), Some(&"pods" | &"events"));
+        if let Some(name) = parts.get_mut(place + 3).filter(|_| is_chance) {
+            *name = "*";
+        }
+        parts.drain(..(place + 2).min(parts.len()));
+    }
+    let watch = if query.contains("watch=true") { ", watched" } else { "" };
+    let scaler = if query.contains("fieldManager=gritstone-scaler") { ", by the scaler" } else { "" };
+    format!("{} {}{watch}{scaler}", request.method(), parts.join("/"))
 }
 
 /// What comes back.
@@ -83,30 +153,26 @@ async fn call(
     client: Client,
     request: Request<Body>,
 ) -> Result<Response<Answer>, BoxError> {
-    let number = fate.calls.fetch_add(1, Ordering::SeqCst) + 1;
+    let nth = match fate.befalls(&mischief, kind(&request)) {
+        Turn::Goes { nth } => nth,
+        Turn::Dies => {
+            let _ = client.send(request).await;
+            return std::future::pending().await;
+        }
+        Turn::Dead => return std::future::pending().await,
+        Turn::Answered(Some(code)) => return Ok(refusal(code)),
+        Turn::Answered(None) => {
+            let _ = client.send(request).await;
+            return Err("deadline has elapsed".into());
+        }
+    };
+    let is_watch = request.uri().query().is_some_and(|query| query.contains("watch=true"));
+    let answer = client.send(request).await?;
     match mischief {
-        Mischief::Die { call } if number >= call => {
-            if number == call {
-                let _ = client.send(request).await;
-                fate.meets();
-            }
-            std::future::pending().await
-        }
-        Mischief::Answer(answer) if number <= 30 && number.is_multiple_of(3) => {
-            fate.meets();
-            match answer {
-                Some(code) => Ok(refusal(code)),
-                None => {
-                    let _ = client.send(request).await;
-                    Err("deadline has elapsed".into())
-                }
-            }
-        }
-        Mischief::Watch(watching) if request.uri().query().is_some_and(|query| query.contains("watch=true")) => {
-            let answer = client.send(request).await?;
+        Mischief::Watch(watching) if is_watch && nth <= watching.times() => {
             Ok(answer.map(|body| meddle(watching, fate, body)))
         }
-        _ => Ok(client.send(request).await?.map(whole)),
+        _ => Ok(answer.map(whole)),
     }
 }
 
@@ -159,13 +225,11 @@ fn meddle(watching: Watching, fate: Fate, body: Body) -> Answer {
             }
         }
     });
-    // What ends the watch is still said.
-    let mut is_over = false;
-    let said = meddled.take_while(move |(_, ends)| {
-        let goes_on = !is_over;
-        is_over = *ends;
-        futures::future::ready(goes_on)
+    // What ends the watch is still said, and nothing is waited for after it.
+    let said = stream::unfold((Box::pin(meddled), false), |(mut meddled, is_over)| async move {
+        let next = if is_over { None } else { meddled.next().await };
+        next.map(|(lines, ends)| (lines, (meddled, ends)))
     });
-    let frames = said.flat_map(|(lines, _)| stream::iter(lines));
+    let frames = said.flat_map(stream::iter);
     StreamBody::new(frames.map(|line| Ok(http_body::Frame::data(Bytes::from(line))))).boxed_unsync()
 }

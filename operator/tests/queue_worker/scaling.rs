@@ -1,10 +1,8 @@
 //! As many workers as the load needs. There is no kubelet: what would make pods of a Deployment, and workers of pods, is played
 //! ([`Player`]); the queues are real.
 
-use std::time::Duration;
-
 use gritstone_crds::kinds::{ConditionStatus, QueueWorker};
-use gritstone_store::{Counters, NewJob, Store, StoreOptions, WorkerLoad};
+use gritstone_store::{NewJob, Store, StoreOptions, WorkerLoad};
 use gritstone_tests::jobs::{claim_any, done, job};
 use gritstone_tests::servers::{Server, TestDatabase};
 use k8s_openapi::api::apps::v1::Deployment;
@@ -14,7 +12,7 @@ use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
 use serde_json::{Value, json};
 
 use crate::database::{on, queue};
-use crate::player::Player;
+use crate::player::{self, Player, run_all};
 use crate::rival;
 use crate::support::{Rig, condition, says};
 
@@ -41,28 +39,6 @@ pub async fn has_replicas(rig: &Rig, worker: &str, wanted: i32) -> Deployment {
     rig.get::<Deployment>(&format!("{worker}-worker"), |d| replicas(d) == Some(wanted)).await
 }
 
-/// The workers that are on the list, once there are so many.
-async fn workers(rig: &Rig, store: &Store, wanted: usize) -> Vec<WorkerLoad> {
-    let mut session = store.session().await.unwrap();
-    let mut found = Vec::new();
-    rig.until(&format!("{wanted} workers"), async || {
-        found = session.workers_of("test").await.unwrap();
-        found.len() == wanted
-    })
-    .await;
-    found
-}
-
-/// Runs everything that is ready, as the first worker would.
-async fn run_all(store: &Store, worker: &WorkerLoad) {
-    let mut session = store.session().await.unwrap();
-    let claimed = claim_any(&mut session, worker.process_id, 1_000).await;
-    let finishes: Vec<_> = claimed.iter().map(done).collect();
-    session.finish(&finishes, true).await.unwrap();
-    let counters = Counters { done: claimed.len() as u64, failed: 0, busy: Duration::from_millis(1) };
-    session.write_counters(worker.process_id, counters).await.unwrap();
-}
-
 async fn from_zero_and_back(name: &str, server: Server) {
     let rig = Rig::new(name).await;
     let (_database, store) = with_queue(&rig, server).await;
@@ -79,7 +55,7 @@ async fn from_zero_and_back(name: &str, server: Server) {
     let up = last(&up).unwrap();
     assert_eq!((up.from, up.to, up.reason.as_str()), (0, 1, "there is a job, or one is due soon"));
 
-    let workers = workers(&rig, &store, 1).await;
+    let workers = player::workers(&store, 1).await;
     run_all(&store, &workers[0]).await;
     has_replicas(&rig, "mail", 0).await;
     let down = rig.get::<QueueWorker>("mail", |w| last(w).is_some_and(|last| last.to == 0)).await;
@@ -176,7 +152,7 @@ async fn of_two_workers_the_idle_one_goes_and_the_busy_one_stays() {
     rig.create::<QueueWorker>("mail", scaled(json!({"minReplicas": 0, "maxReplicas": 5, "scaleDownDelay": "1s"})))
         .await;
     let _player = Player::start(&rig, &store, "mail");
-    let workers = workers(&rig, &store, 2).await;
+    let workers = player::workers(&store, 2).await;
     // The newest is what a ReplicaSet takes first, if it isn't told otherwise.
     let busy = workers.last().unwrap();
     store.enqueue(&[NewJob::new("Long", vec![]).priority(-1)]).await.unwrap();
@@ -185,7 +161,7 @@ async fn of_two_workers_the_idle_one_goes_and_the_busy_one_stays() {
     run_all(&store, &workers[0]).await;
 
     has_replicas(&rig, "mail", 1).await;
-    let left = self::workers(&rig, &store, 1).await;
+    let left = player::workers(&store, 1).await;
     assert_eq!((left[0].process_id, left[0].claimed), (busy.process_id, 1));
     // A worker goes from the list before its pod does.
     let mut pods = Vec::new();
@@ -210,7 +186,7 @@ async fn pods_that_no_node_has_room_for_go_at_once_and_keep_nobody() {
         .await;
     let _player = Player::start_with_room(&rig, &store, "mail", 2);
     has_replicas(&rig, "mail", 5).await;
-    let workers = workers(&rig, &store, 2).await;
+    let workers = player::workers(&store, 2).await;
     store.enqueue(&vec![NewJob::new("Long", vec![]).priority(-1); 2]).await.unwrap();
     let mut session = store.session().await.unwrap();
     let mut held = Vec::new();
@@ -220,7 +196,7 @@ async fn pods_that_no_node_has_room_for_go_at_once_and_keep_nobody() {
     // Both are at a job, which doesn't keep the three that never began.
     rig.patch::<QueueWorker>("mail", json!({"spec": {"autoscaling": {"maxReplicas": 2}}})).await;
     has_replicas(&rig, "mail", 2).await;
-    let left = self::workers(&rig, &store, 2).await;
+    let left = player::workers(&store, 2).await;
     let jobs = |workers: &[WorkerLoad]| workers.iter().map(|it| (it.process_id, it.claimed)).collect::<Vec<_>>();
     assert_eq!(jobs(&left), [(workers[0].process_id, 1), (workers[1].process_id, 1)]);
 
@@ -239,7 +215,7 @@ async fn nobody_goes_while_the_database_is_away() {
     rig.create::<QueueWorker>("mail", scaled(json!({"minReplicas": 0, "maxReplicas": 5, "scaleDownDelay": "1s"})))
         .await;
     let player = Player::start(&rig, &store, "mail");
-    let workers = workers(&rig, &store, 3).await;
+    let workers = player::workers(&store, 3).await;
     let tells_what_waits = || rig.metrics().contains("gritstone_queue_worker_oldest_ready_job_seconds{");
     rig.until("it is told what waits", async || tells_what_waits()).await;
     // As pods would, which have the address from the same Secret.
@@ -397,7 +373,7 @@ async fn an_operator_that_is_replaced_while_workers_are_on_their_way_out_goes_on
     rig.create::<QueueWorker>("mail", scaled(json!({"minReplicas": 0, "maxReplicas": 5, "scaleDownDelay": "1s"})))
         .await;
     let _player = Player::start(&rig, &store, "mail");
-    let workers = workers(&rig, &store, 3).await;
+    let workers = player::workers(&store, 3).await;
     let busy = workers.last().unwrap();
     store.enqueue(&[NewJob::new("Long", vec![]).priority(-1)]).await.unwrap();
     let mut session = store.session().await.unwrap();
@@ -421,7 +397,7 @@ async fn an_operator_that_is_replaced_while_workers_are_on_their_way_out_goes_on
     .await;
     rig.start_operator();
     has_replicas(&rig, "mail", 1).await;
-    let left = self::workers(&rig, &store, 1).await;
+    let left = player::workers(&store, 1).await;
     assert_eq!((left[0].process_id, left[0].claimed), (busy.process_id, 1));
     session.finish(&[done(&long[0])], true).await.unwrap();
     has_replicas(&rig, "mail", 0).await;

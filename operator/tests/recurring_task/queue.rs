@@ -1,46 +1,14 @@
-//! A queue database that a Secret names, and tasks on it.
+//! Rows of tasks in a queue database, and tasks on it.
 
 use gritstone_crds::kinds::{ConditionStatus, RecurringTask};
-use gritstone_store::{MigrateOptions, Session, Store, StoreOptions, TaskView};
-use gritstone_tests::rig::{PATIENCE, Sql, until_shown};
-use gritstone_tests::servers::{Server, TestDatabase};
+use gritstone_store::TaskView;
+use gritstone_tests::rig::{PATIENCE, until_shown};
 use serde_json::{Value, json};
 
+pub use crate::support::Queue;
 use crate::support::{Rig, says};
 
-pub struct Queue {
-    pub store: Store,
-    database: TestDatabase,
-}
-
 impl Queue {
-    /// A queue, which the Secret `secret` names.
-    pub async fn new(rig: &Rig, secret: &str, server: Server) -> Self {
-        let queue = Self::empty(rig, secret, server).await;
-        queue.migrate().await;
-        queue
-    }
-
-    /// A database that isn't one yet.
-    pub async fn empty(rig: &Rig, secret: &str, server: Server) -> Self {
-        let database = TestDatabase::create(server).await.unwrap();
-        let store = Store::open(&database.url, StoreOptions::default()).unwrap();
-        rig.create_secret_of(secret, &database.url).await;
-        Self { store, database }
-    }
-
-    pub async fn migrate(&self) {
-        self.store.migrate(MigrateOptions::default()).await.unwrap();
-    }
-
-    pub async fn session(&self) -> Session<'static> {
-        self.store.session().await.unwrap()
-    }
-
-    pub async fn sql(&self) -> Sql {
-        Sql::connect(self.database.engine(), &self.database.url).await.unwrap()
-    }
-
     pub async fn row(&self, key: &str) -> Option<TaskView> {
         self.session().await.task(key).await.unwrap()
     }

@@ -6,9 +6,11 @@
 mod conditions;
 mod ground;
 pub mod player;
+mod queue;
 mod rig;
 
 pub use conditions::{condition, says};
 pub use gritstone_tests::rig::PATIENCE;
 pub use ground::{Ground, ready_status, start_cluster, until};
+pub use queue::Queue;
 pub use rig::Rig;

@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-use gritstone_store::{Identity, NewProcess, Store};
-use gritstone_tests::jobs::new_process;
+use gritstone_store::{Counters, Identity, NewProcess, Store, WorkerLoad};
+use gritstone_tests::jobs::{claim_any, done, new_process};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt as _;
@@ -12,7 +12,7 @@ use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use serde_json::json;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::ground::{Ground, ready_status};
+use super::ground::{Ground, ready_status, until};
 
 const COST: &str = "controller.kubernetes.io/pod-deletion-cost";
 
@@ -125,4 +125,26 @@ pub fn cluster_id(deployment: &Deployment) -> String {
     let containers = &deployment.spec.as_ref().unwrap().template.spec.as_ref().unwrap().containers;
     let mut env = containers.iter().flat_map(|container| container.env.iter().flatten());
     env.find(|variable| variable.name == "GRITSTONE_CLUSTER_ID").unwrap().value.clone().unwrap()
+}
+
+/// The workers that are on the list, once there are so many. Their cluster is `test`.
+pub async fn workers(store: &Store, wanted: usize) -> Vec<WorkerLoad> {
+    let mut session = store.session().await.unwrap();
+    let mut found = Vec::new();
+    until(&format!("{wanted} workers"), async || {
+        found = session.workers_of("test").await.unwrap();
+        found.len() == wanted
+    })
+    .await;
+    found
+}
+
+/// Runs everything that is ready, as this worker would.
+pub async fn run_all(store: &Store, worker: &WorkerLoad) {
+    let mut session = store.session().await.unwrap();
+    let claimed = claim_any(&mut session, worker.process_id, 1_000).await;
+    let finishes: Vec<_> = claimed.iter().map(done).collect();
+    session.finish(&finishes, true).await.unwrap();
+    let counters = Counters { done: claimed.len() as u64, failed: 0, busy: Duration::from_millis(1) };
+    session.write_counters(worker.process_id, counters).await.unwrap();
 }
