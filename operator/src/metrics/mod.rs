@@ -22,7 +22,7 @@ use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
 
 use crate::death::Pruned;
-use crate::scaler::Gauges;
+use crate::scaler::{Gauges, Scalings};
 
 /// All of them. Clones share them.
 #[derive(Clone, Debug)]
@@ -40,6 +40,8 @@ pub struct Metrics {
     pub(crate) pruned: Pruned,
     /// Workers that scale by load.
     pub(crate) scaling: Gauges,
+    /// How often they did.
+    pub(crate) scalings: Scalings,
 }
 
 impl Default for Metrics {
@@ -48,7 +50,8 @@ impl Default for Metrics {
         let (reconciling, requests) = (Reconciling::new(&mut registry), Requests::new(&mut registry));
         let (leading, queues) = (Leading::new(&mut registry), Queues::new(&mut registry));
         let (pruned, scaling) = (Pruned::new(&mut registry), Gauges::new(&mut registry));
-        Self { registry: Arc::new(registry), reconciling, queues, requests, leading, pruned, scaling }
+        let scalings = Scalings::new(&mut registry);
+        Self { registry: Arc::new(registry), reconciling, queues, requests, leading, pruned, scaling, scalings }
     }
 }
 

@@ -4,13 +4,14 @@
 //! larger number at once, and takes away workers in steps that end no running job (`lowering`), at once those that run nothing (`vacant`). `deployment` says whose the number is.
 //!
 //! A reconciler gives an [`Order`] whenever it looks at its object, and puts into the status what the task [`Said`]; the task has it look
-//! again when that is something new. `gauges` are the numbers for a dashboard.
+//! again when that is something new. `gauges` are the numbers for a dashboard, `scalings` counts the changes.
 
 mod counters;
 pub(crate) mod deployment;
 mod gauges;
 mod lowering;
 mod order;
+mod scalings;
 mod task;
 mod vacant;
 
@@ -26,6 +27,7 @@ use crate::database::{Looks, User};
 use crate::metrics::Metrics;
 pub(crate) use gauges::Gauges;
 pub(crate) use order::{CONNECTIONS, Order, Said, State};
+pub(crate) use scalings::Scalings;
 
 /// The tasks of all QueueWorkers that scale by load.
 #[derive(Debug)]

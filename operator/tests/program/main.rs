@@ -8,6 +8,8 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use gritstone_crds::kinds::QueueWorker;
+use gritstone_tests::jobs::job;
+use gritstone_tests::servers::Server;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::coordination::v1::Lease;
@@ -15,6 +17,8 @@ use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
 use place::Place;
+use support::Queue;
+use support::player::{Player, run_all, workers};
 
 const LEADS: &str = "leading";
 const STANDS_BY: &str = "standing by for the Lease";
@@ -221,4 +225,29 @@ async fn a_line_of_the_log_says_which_object_and_which_reconciliation() {
     let plain = place.start(&["--leader-elect=false", "--log-format", "plain"]);
     let said = plain.logs(|line| line["message"].as_str().is_some_and(|text| text.contains("serving /livez"))).await;
     assert!(said.as_object().unwrap().len() == 1, "a line of words: {said}");
+}
+
+#[tokio::test]
+async fn it_counts_how_often_it_scaled_and_why() {
+    let place = Place::new("scaled").await;
+    let queue = Queue::new(&place, "queue", Server::Postgres).await;
+    let operator = place.start(&["--leader-elect=false", "--cluster-id", "test"]);
+    let spec = json!({
+        "database": {"secretRef": {"name": "queue"}},
+        "handler": {"http": {"url": "http://127.0.0.1:8080/jobs"}},
+        "autoscaling": {"minReplicas": 0, "maxReplicas": 3, "scaleDownDelay": "1s"},
+    });
+    place.create::<QueueWorker>("mail", spec).await;
+    let _player = Player::start(&place, &queue.store, "mail");
+    let shows = |text: &str, direction: &str, reason: &str, count: u8| {
+        let series = format!("gritstone_operator_scalings_total{{direction=\"{direction}\",reason=\"{reason}\"}}");
+        text.contains(&format!("{series} {count}\n"))
+    };
+    // There before anything has happened, as a rate needs it.
+    operator.page_becomes("/metrics", |_, text| shows(text, "up", "Work", 0) && shows(text, "down", "Idle", 0)).await;
+    queue.store.enqueue(&[job()]).await.unwrap();
+    operator.page_becomes("/metrics", |_, text| shows(text, "up", "Work", 1)).await;
+    let workers = workers(&queue.store, 1).await;
+    run_all(&queue.store, &workers[0]).await;
+    operator.page_becomes("/metrics", |_, text| shows(text, "up", "Work", 1) && shows(text, "down", "Idle", 1)).await;
 }

@@ -196,6 +196,7 @@ impl Task {
             return Ok(false);
         }
         self.wrote = Some((to, Instant::now()));
+        context.instruments.metrics.scalings.count(from, to, &decision.reason);
         let reason = decision.reason.to_string();
         tracing::info!(worker = %self.user, from, to, reason, "scaled");
         let now = Timestamp::now();
