@@ -50,3 +50,13 @@ fn once_nothing_arrives_any_more_replicas_only_fall() {
     let after: Vec<u32> = replay.replicas.iter().filter(|(at, _)| *at > last + 2.0).map(|(_, n)| *n).collect();
     assert!(after.is_sorted_by(|a, b| a >= b), "{after:?}");
 }
+
+#[test]
+fn the_number_turns_little_more_often_than_with_foresight() {
+    assert_eq!(simulation::reversals([0, 1, 1, 3, 2, 2, 1, 4].into_iter()), 2);
+    for trace in trace::all() {
+        let replay = simulation::replay(&trace, &aims());
+        let (ours, theirs) = (replay.reversals(), replay.oracle_reversals());
+        assert!(ours <= theirs + 4, "{}: {ours} reversals, and {theirs} of the oracle", trace.name);
+    }
+}

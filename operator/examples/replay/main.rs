@@ -45,19 +45,21 @@ fn main() {
         start_up: Duration::from_secs_f64(simulation::START_UP),
     };
     println!(
-        "{:<20} {:>9} {:>16} {:>7} {:>6} {:>7} {:>6}",
-        "", "jobs", "replica-seconds", "oracle", "ratio", "late", "most"
+        "{:<20} {:>9} {:>16} {:>7} {:>6} {:>7} {:>6} {:>10} {:>9}",
+        "", "jobs", "replica-seconds", "oracle", "ratio", "late", "most", "reversals", "oracle's"
     );
     for trace in trace::all() {
         let replay = simulation::replay(&trace, &aims);
         let (ours, theirs) = (replay.replica_seconds(), replay.oracle_seconds());
         let most = replay.replicas.iter().map(|(_, replicas)| *replicas).max().unwrap_or(0);
         println!(
-            "{:<20} {:>9} {ours:>16.0} {theirs:>7.0} {:>6.2} {:>6.1}% {most:>6}",
+            "{:<20} {:>9} {ours:>16.0} {theirs:>7.0} {:>6.2} {:>6.1}% {most:>6} {:>10} {:>9}",
             trace.name,
             replay.jobs,
             ours / theirs,
-            replay.late_share() * 100.0
+            replay.late_share() * 100.0,
+            replay.reversals(),
+            replay.oracle_reversals(),
         );
         if options.over_time.as_deref() == Some(trace.name) {
             let mut last = None;

@@ -37,10 +37,34 @@ impl Replay {
         self.oracle.iter().map(|replicas| f64::from(*replicas)).sum::<f64>() * LOOK_EVERY
     }
 
+    /// How often the number of replicas turned.
+    pub fn reversals(&self) -> usize {
+        reversals(self.replicas.iter().map(|(_, replicas)| *replicas))
+    }
+
+    /// The same of the oracle.
+    pub fn oracle_reversals(&self) -> usize {
+        reversals(self.oracle.iter().copied())
+    }
+
     /// Which share of the jobs was late.
     pub fn late_share(&self) -> f64 {
         self.late as f64 / self.jobs.max(1) as f64
     }
+}
+
+/// How often numbers turn: each change that goes the other way than the change before it, more after fewer or fewer after more, however long
+/// after. One burst has one, from going up to going down; a number that flaps has many.
+pub fn reversals(numbers: impl Iterator<Item = u32>) -> usize {
+    let (mut last, mut rising, mut turns) = (None, None, 0);
+    for number in numbers {
+        let before = last.replace(number).unwrap_or(number);
+        if number != before {
+            let rises = number > before;
+            turns += usize::from(rising.replace(rises).is_some_and(|rose| rose != rises));
+        }
+    }
+    turns
 }
 
 /// A worker.
