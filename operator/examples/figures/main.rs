@@ -3,13 +3,17 @@
 //! As it is shipped: `scripts/build-images --only operator out && cargo run -p gritstone-operator --example figures -- --program
 //! target/dist/gritstone-operator 0 1000 10000`. Without `--program` it is the one that was built last beside this.
 //!
+//! With `--takeovers 20` it is measured instead how long nobody leads after a leader's end.
+//!
 //! A real API server without nodes: the Deployments get no pods. The API server, etcd and this share the machine with it.
 
+mod operator;
+mod takeover;
+
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use clap::Parser;
 use futures::{StreamExt, TryStreamExt, stream};
 use gritstone_crds::kinds::QueueWorker;
@@ -20,10 +24,9 @@ use kube::api::{Api, ListParams, PostParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 use serde_json::json;
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::net::TcpStream;
-use tokio::process::{Child, Command};
 use tokio::time::sleep;
+
+use operator::Operator;
 
 /// How long it has nothing to do before it is watched doing nothing.
 const SETTLING: Duration = Duration::from_secs(60);
@@ -45,8 +48,11 @@ struct Arguments {
     /// For how many minutes calls are counted at rest. Every object is looked at once in ten
     #[arg(long, default_value_t = 1)]
     minutes: u32,
+    /// Measure instead how long it takes until a standby leads: so many times after `kill -9` of the leader, and as often after TERM
+    #[arg(long)]
+    takeovers: Option<usize>,
     /// How many QueueWorkers
-    #[arg(required = true)]
+    #[arg(required_unless_present = "takeovers")]
     counts: Vec<usize>,
 }
 
@@ -54,6 +60,10 @@ struct Arguments {
 async fn main() -> Result<()> {
     let mut arguments = Arguments::parse();
     arguments.program.get_or_insert_with(|| built("gritstone-operator", "gritstone-operator"));
+    if let Some(count) = arguments.takeovers {
+        let program = arguments.program.as_deref().context("a program")?;
+        return takeover::measure(program, count).await;
+    }
     println!(
         "QueueWorkers   ready after   MiB: peak, at rest (heap)   reconciliation: p50, p99   a minute at rest: writes, reads"
     );
@@ -76,12 +86,12 @@ async fn measure(arguments: &Arguments, count: usize) -> Result<()> {
     let workers: Api<QueueWorker> = Api::namespaced(client, "shop");
     if arguments.restarted {
         let mut before = Operator::start(program, &cluster).await?;
-        before.has_made(&workers, count).await?;
+        has_made(&before, &workers, count).await?;
         before.child.kill().await?;
     }
     let start = Instant::now();
     let mut operator = Operator::start(program, &cluster).await?;
-    operator.has_made(&workers, count).await?;
+    has_made(&operator, &workers, count).await?;
     let ready = start.elapsed();
     let busy = operator.metrics().await?;
     sleep(SETTLING).await;
@@ -148,64 +158,14 @@ async fn have_status(workers: &Api<QueueWorker>, count: usize) -> Result<bool> {
     }
 }
 
-struct Operator {
-    child: Child,
-    address: String,
-}
-
-impl Operator {
-    async fn start(program: &Path, cluster: &Cluster) -> Result<Self> {
-        let mut child = Command::new(program)
-            .args([
-                "--image",
-                "gritstone:1",
-                "--namespace",
-                "*",
-                "--health",
-                "127.0.0.1:0",
-                "--own-namespace",
-                "default",
-            ])
-            .env("KUBECONFIG", cluster.kubeconfig())
-            .stderr(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .context("starting the operator")?;
-        let mut lines = BufReader::new(child.stderr.take().context("its log")?).lines();
-        let address = loop {
-            let Some(line) = lines.next_line().await? else { bail!("the operator ended") };
-            let line: serde_json::Value = serde_json::from_str(&line)?;
-            if let Some(address) = line["address"].as_str() {
-                break address.to_owned();
-            }
-        };
-        tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-        Ok(Self { child, address })
-    }
-
-    /// Waits until every QueueWorker was looked at and says so.
-    async fn has_made(&self, workers: &Api<QueueWorker>, count: usize) -> Result<()> {
-        loop {
-            let done = sum(&self.metrics().await?, "controller_runtime_reconcile_total{controller=\"queueworker\"");
-            if done >= count as f64 && have_status(workers, count).await? {
-                return Ok(());
-            }
-            sleep(Duration::from_millis(500)).await;
+/// Waits until every QueueWorker was looked at and says so.
+async fn has_made(operator: &Operator, workers: &Api<QueueWorker>, count: usize) -> Result<()> {
+    loop {
+        let done = sum(&operator.metrics().await?, "controller_runtime_reconcile_total{controller=\"queueworker\"");
+        if done >= count as f64 && have_status(workers, count).await? {
+            return Ok(());
         }
-    }
-
-    /// What the kernel says of it.
-    fn ask(&self, of: fn(i32) -> Option<u64>) -> Result<u64> {
-        let pid = self.child.id().context("the operator has ended")?;
-        of(pid.try_into()?).context("its memory")
-    }
-
-    async fn metrics(&self) -> Result<String> {
-        let mut stream = TcpStream::connect(&self.address).await?;
-        stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await?;
-        let mut text = String::new();
-        stream.read_to_string(&mut text).await?;
-        Ok(text)
+        sleep(Duration::from_millis(500)).await;
     }
 }
 
