@@ -39,7 +39,7 @@ pub(crate) struct Common {
 impl Common {
     pub(crate) fn new(client: Client, settings: &Settings, instruments: Instruments) -> Self {
         let bells = Arc::<Bells>::default();
-        let databases = Databases::new(client.clone(), settings.cluster_id.clone(), bells.clone());
+        let databases = Databases::new(client.clone(), settings, bells.clone());
         let schedules = Schedules::new(bells.clone());
         Self { client, instruments, bells, databases, schedules }
     }

@@ -113,15 +113,19 @@ impl DatabaseUrl {
         Some(other)
     }
 
-    /// The first of the files of certificates and keys which its parameters name that can't be opened now, in a sentence.
+    /// The files of certificates and keys that its parameters name, each after its parameter: `("sslrootcert", "/path/ca.crt")`.
+    pub fn files(&self) -> Vec<(String, String)> {
+        let (DatabaseUrl::Postgres(url) | DatabaseUrl::MySql(url)) = self else { return Vec::new() };
+        let of_files = url.query_pairs().filter(|(name, _)| name.starts_with("ssl") && !name.ends_with("mode"));
+        of_files.map(|(name, file)| (name.into_owned(), file.into_owned())).collect()
+    }
+
+    /// The first of those files that can't be opened now, in a sentence.
     pub(crate) fn unreadable_file(&self) -> Option<String> {
-        let (DatabaseUrl::Postgres(url) | DatabaseUrl::MySql(url)) = self else { return None };
-        url.query_pairs().filter(|(name, _)| name.starts_with("ssl") && !name.ends_with("mode")).find_map(
-            |(name, file)| {
-                let why = std::fs::File::open(&*file).err()?;
-                Some(format!("the file {file}, which its URL names as {name}, can't be read: {why}"))
-            },
-        )
+        self.files().into_iter().find_map(|(name, file)| {
+            let why = std::fs::File::open(&file).err()?;
+            Some(format!("the file {file}, which its URL names as {name}, can't be read: {why}"))
+        })
     }
 
     /// `words`, which somebody else said about this database, without its password.
@@ -303,6 +307,24 @@ mod tests {
         let DatabaseUrl::Postgres(moved) = url.at_host("db.shop.svc").unwrap() else { panic!() };
         assert_eq!((moved.host_str(), moved.query()), (Some("db.shop.svc"), Some("sslmode=require")));
         assert_eq!(DatabaseUrl::parse("postgres:///app").unwrap().host(), None);
+    }
+
+    #[test]
+    fn each_file_is_told_by_whichever_name_its_parameter_has() {
+        let files = |url: &str| DatabaseUrl::parse(url).unwrap().files();
+        let told = |pairs: &[(&str, &str)]| -> Vec<_> {
+            pairs.iter().map(|(name, file)| ((*name).to_owned(), (*file).to_owned())).collect()
+        };
+        for name in ["sslrootcert", "ssl-root-cert", "ssl-ca", "sslcert", "ssl-cert", "sslkey", "ssl-key"] {
+            let url = format!("postgres://db/app?sslmode=require&{name}=/one&ssl-mode=require&{name}=%2Ftwo");
+            assert_eq!(files(&url), told(&[(name, "/one"), (name, "/two")]));
+        }
+        for name in ["sslca", "ssl-ca", "sslcert", "ssl-cert", "sslkey", "ssl-key"] {
+            let url = format!("mysql://db/app?sslmode=REQUIRED&{name}=/one&{name}=/two");
+            assert_eq!(files(&url), told(&[(name, "/one"), (name, "/two")]));
+        }
+        assert_eq!(files("postgres://db/app?sslmode=require"), []);
+        assert_eq!(files("sqlite://a.db"), []);
     }
 
     #[test]

@@ -79,7 +79,11 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{/* The files that URLs of databases name, by their folder: the sources of a projected volume for each. As JSON. */}}
 {{- define "gritstone.databaseFolders" -}}
 {{- $folders := dict }}
+{{- $several := or (include "gritstone.everywhere" .) (gt (include "gritstone.namespaces" . | fromJsonArray | len) 1) }}
 {{- range .Values.operator.databaseFiles }}
+{{- if and $several (not (regexMatch "^/etc/(databases/[a-z0-9-]+|authorities)/" .path)) }}
+{{- fail (printf "operator.databaseFiles: %s would not be opened: with several namespaces a file goes to /etc/databases/NAMESPACE/, or, an authority's certificate that all may use, to /etc/authorities/" .path) }}
+{{- end }}
 {{- $item := dict "key" (.key | default (base .path)) "path" (base .path) }}
 {{- $source := dict "name" (.configMap | default .secret) "optional" true "items" (list $item) }}
 {{- $source = dict (ternary "configMap" "secret" (hasKey . "configMap")) $source }}

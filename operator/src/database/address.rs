@@ -5,13 +5,14 @@ use std::net::IpAddr;
 use gritstone_store::{DatabaseUrl, UrlError};
 
 use super::fault::DatabaseFault;
+use super::files::Files;
 use super::secret::Source;
 
 /// Reads the value that was found at `source`.
 ///
 /// Pods find a Service of their own namespace by its bare name. The operator runs in another one, so such a name gets the namespace: `db`
-/// becomes `db.shop.svc`.
-pub(super) fn address(source: &Source, value: &[u8]) -> Result<DatabaseUrl, DatabaseFault> {
+/// becomes `db.shop.svc`. `files` says which files it may name.
+pub(super) fn address(source: &Source, value: &[u8], files: Files) -> Result<DatabaseUrl, DatabaseFault> {
     let (name, key) = (source.name.clone(), source.key.clone());
     let text = match std::str::from_utf8(value) {
         Ok(text) if text.trim().is_empty() => return Err(DatabaseFault::NoKey { name, key }),
@@ -25,6 +26,7 @@ pub(super) fn address(source: &Source, value: &[u8]) -> Result<DatabaseUrl, Data
         Ok(url) => url,
         Err(error) => return Err(DatabaseFault::NotAUrl { name, key, why: why(error) }),
     };
+    files.check(source, &url)?;
     match url.host() {
         None => Err(DatabaseFault::NotAUrl { name, key, why: "it names no host".to_owned() }),
         Some(host) if is_short(&host) => {
@@ -58,7 +60,7 @@ mod tests {
 
     fn read(value: &str) -> Result<String, DatabaseFault> {
         let source = Source { namespace: "shop".to_owned(), name: "app-db".to_owned(), key: "uri".to_owned() };
-        address(&source, value.as_bytes()).map(|url| url.to_string())
+        address(&source, value.as_bytes(), Files::Any).map(|url| url.to_string())
     }
 
     #[test]

@@ -21,6 +21,12 @@ pub(crate) enum DatabaseFault {
         "the Secret {name} names a SQLite file under the key {key}: a file of one pod is no other's; use PostgreSQL, MySQL or MariaDB"
     )]
     AFile { name: String, key: String },
+    /// A file of the operator's pod that isn't the namespace's to use.
+    #[error(
+        "the Secret {name} names under the key {key} {words}; have it mounted there, in the operator's pod by operator.databaseFiles of the chart \
+         and in the others by their `template`, and name that path"
+    )]
+    FileNotAllowed { name: String, key: String, words: String },
     /// Nobody has looked yet.
     #[error("the database is being looked at for the first time")]
     Connecting,
@@ -57,6 +63,7 @@ impl DatabaseFault {
             DatabaseFault::NoKey { .. } => "NoKey",
             DatabaseFault::NotAUrl { .. } => "NotAUrl",
             DatabaseFault::AFile { .. } => "FileInCluster",
+            DatabaseFault::FileNotAllowed { .. } => "FileNotAllowed",
             DatabaseFault::Connecting => "Connecting",
             DatabaseFault::Unreachable { .. } => "Unreachable",
             DatabaseFault::NotMigrated { .. } => "NotMigrated",

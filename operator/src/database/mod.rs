@@ -1,10 +1,10 @@
 //! The queue databases that manifests name: found through their Secrets, looked at, and told about.
 //!
 //! A manifest names a key of a Secret in its own namespace; that Secret is read and no other ([`secret`]), every ten seconds as long as
-//! somebody needs it, since watching would be a right to all of them. Its value becomes an address (`address`): all objects whose
-//! addresses lead to the same `place`, in whatever namespace they are, share one [`Database`](keeper::Database), which is a small pool and
-//! one task that keeps looking (`keeper`) and says how it stands ([`DatabaseFault`], or reachable). It goes when the last one that needs
-//! it does. `known` keeps the accounts of that.
+//! somebody needs it, since watching would be a right to all of them. Its value becomes an address (`address`), which may not name
+//! `files` of other namespaces: all objects whose addresses lead to the same `place`, in whatever namespace they are, share one
+//! [`Database`](keeper::Database), which is a small pool and one task that keeps looking (`keeper`) and says how it stands
+//! ([`DatabaseFault`], or reachable). It goes when the last one that needs it does. `known` keeps the accounts of that.
 //!
 //! [`Databases`] does the reading and opening, once for the whole operator. A reconciler calls [`look`](Databases::look) for its object,
 //! puts [`condition`] of what it gets into the status, asks [`store`](Databases::store) for the database itself, calls
@@ -19,6 +19,7 @@ mod address;
 mod condition;
 mod demand;
 mod fault;
+mod files;
 mod keeper;
 mod known;
 mod look;

@@ -12,11 +12,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::demand::Demand;
 use super::fault::DatabaseFault;
+use super::files::Files;
 use super::keeper::{Database, Looks};
 use super::known::{Known, Standing};
 use super::place::Place;
 use super::secret::{Found, Source, read};
 use super::user::User;
+use crate::Settings;
 use crate::bell::Bells;
 
 /// How often Secrets are looked for that are due, and how many are read then at most, so many of them at a time.
@@ -28,15 +30,16 @@ const AT_ONCE: usize = 8;
 pub(crate) struct Databases {
     client: Client,
     cluster_id: String,
+    files: Files,
     known: Mutex<Known>,
     bells: Arc<Bells>,
 }
 
 impl Databases {
-    /// None yet. `cluster_id` tells this cluster's processes from others'; `bells` are rung for those whose database stands otherwise than
-    /// when they looked.
-    pub(crate) fn new(client: Client, cluster_id: String, bells: Arc<Bells>) -> Arc<Self> {
-        Arc::new(Databases { client, cluster_id, known: Mutex::default(), bells })
+    /// None yet. `bells` are rung for those whose database stands otherwise than when they looked.
+    pub(crate) fn new(client: Client, settings: &Settings, bells: Arc<Bells>) -> Arc<Self> {
+        let (cluster_id, files) = (settings.cluster_id.clone(), Files::of(&settings.scopes));
+        Arc::new(Databases { client, cluster_id, files, known: Mutex::default(), bells })
     }
 
     /// Reads the Secrets in use again and again, until `stop` is cancelled.
@@ -66,7 +69,7 @@ impl Databases {
         if let Some(standing) = self.known().join(user, &source, migrate) {
             return Ok(standing);
         }
-        let found = read(&self.client, &source).await?;
+        let found = read(&self.client, &source, self.files).await?;
         self.note(self.known(), &source, found);
         let standing = self.known().join(user, &source, migrate);
         Ok(standing.unwrap_or(Standing { reachable: Err(DatabaseFault::Connecting), digest: None }))
@@ -142,7 +145,7 @@ impl Databases {
     }
 
     async fn read_again(self: Arc<Self>, source: Source) {
-        match read(&self.client, &source).await {
+        match read(&self.client, &source, self.files).await {
             Ok(found) => {
                 let known = self.known();
                 // Where nobody names it any more, what was read is not to be kept.

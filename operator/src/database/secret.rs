@@ -10,6 +10,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::address::address;
 use super::fault::DatabaseFault;
+use super::files::Files;
 
 /// How long the API server may take to hand out a Secret.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -36,8 +37,8 @@ pub(super) struct Found {
     pub(super) digest: Option<String>,
 }
 
-/// Reads the Secret, and of it the one key.
-pub(super) async fn read(client: &Client, source: &Source) -> Result<Found, kube::Error> {
+/// Reads the Secret, and of it the one key. `files` says which files its value may name.
+pub(super) async fn read(client: &Client, source: &Source, files: Files) -> Result<Found, kube::Error> {
     let secrets: Api<Secret> = Api::namespaced(client.clone(), &source.namespace);
     let secret = match tokio::time::timeout(PATIENCE, secrets.get_opt(&source.name)).await {
         Ok(answer) => answer?,
@@ -55,7 +56,7 @@ pub(super) async fn read(client: &Client, source: &Source) -> Result<Found, kube
         return Ok(Found { address: Err(DatabaseFault::NoKey { name, key }), digest: None });
     };
     let digest = digest(secret.metadata.uid.as_deref().unwrap_or_default(), &value.0);
-    Ok(Found { address: address(source, &value.0), digest: Some(digest) })
+    Ok(Found { address: address(source, &value.0, files), digest: Some(digest) })
 }
 
 /// Salted with the UID of the Secret, which only those know who may read it: nobody else can try passwords on it.

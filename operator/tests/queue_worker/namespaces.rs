@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::database::{on, queue};
 use crate::scaling::{has_replicas, scaled};
-use crate::support::{Rig, says};
+use crate::support::{Rig, condition, says};
 
 /// One database, named by the Secret `queue` of each namespace.
 async fn named_by_both(rigs: &[Rig; 2], server: Server) -> (TestDatabase, Store) {
@@ -165,4 +165,38 @@ async fn the_next_operator_looks_after_both_again() {
         has_replicas(rig, "mail", 1).await;
     }
     rigs[0].until("looked at by one", async || connections(&database).await == (1, 1)).await;
+}
+
+#[tokio::test]
+async fn a_file_is_opened_for_the_namespace_that_its_folder_is_called_like() {
+    let rigs = Rig::pair("files").await;
+    let [of_key, other] = &rigs;
+    let (database, _store) = named_by_both(&rigs, Server::Postgres).await;
+    let names = async |rig: &Rig, file: &str| {
+        // Without TLS it is not asked for.
+        let url = format!("{}?sslmode=disable&sslrootcert={file}", database.url);
+        rig.patch::<Secret>("queue", json!({"stringData": {"uri": url}})).await;
+    };
+    let file = format!("/etc/databases/{}/ca.crt", of_key.namespace());
+    for rig in &rigs {
+        names(rig, &file).await;
+        rig.create::<QueueWorker>("mail", on("queue")).await;
+    }
+    is_reachable(other, ConditionStatus::False, "FileNotAllowed").await;
+    let said = other.get::<QueueWorker>("mail", |w| condition(w, "DatabaseReachable").is_some()).await;
+    let said = condition(&said, "DatabaseReachable").unwrap().message.clone();
+    assert!(said.contains(&file) && said.contains(&format!("/etc/databases/{}, ", other.namespace())), "{said}");
+    is_reachable(of_key, ConditionStatus::True, "Reachable").await;
+
+    names(of_key, "/srv/ca.crt").await;
+    is_reachable(of_key, ConditionStatus::False, "FileNotAllowed").await;
+    of_key.patch::<Secret>("queue", json!({"stringData": {"uri": database.url}})).await;
+    is_reachable(of_key, ConditionStatus::True, "Reachable").await;
+
+    // Where nobody else is, any file will do.
+    let alone = Rig::new("files-alone").await;
+    alone.create_secret_of("queue", &database.url).await;
+    names(&alone, "/srv/ca.crt").await;
+    alone.create::<QueueWorker>("mail", on("queue")).await;
+    is_reachable(&alone, ConditionStatus::True, "Reachable").await;
 }

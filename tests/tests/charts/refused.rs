@@ -26,6 +26,18 @@ fn what_makes_no_sense_is_refused_with_the_place_and_the_reason() {
             "/operator/databaseFiles/0/path",
         ),
         (&["operator.databaseFiles[0].path=/etc/db/ca.crt"], "/operator/databaseFiles/0"),
+        (
+            &["namespaces={*}", "operator.databaseFiles[0].path=/etc/db/ca.crt", "operator.databaseFiles[0].secret=a"],
+            "operator.databaseFiles: /etc/db/ca.crt would not be opened: with several namespaces a file goes to /etc/databases/NAMESPACE/",
+        ),
+        (
+            &[
+                "namespaces={mail,shop}",
+                "operator.databaseFiles[0].path=/etc/databases/ca.crt",
+                "operator.databaseFiles[0].secret=a",
+            ],
+            "operator.databaseFiles: /etc/databases/ca.crt would not be opened",
+        ),
         (&["namespaces={*,shop}"], "\"*\" is every namespace, so name it alone"),
         (&["metrics.port=0"], "/metrics/port"),
         (&["metrics.rules.lateAfter=soon"], "/metrics/rules/lateAfter"),
