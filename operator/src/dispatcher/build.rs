@@ -10,6 +10,9 @@ use crate::engine::{Engine, Role, without};
 /// know.
 const NOT_READ: [&str; 3] = ["database", "replicas", "template"];
 
+/// What it is at when it stops is one statement.
+pub(super) const DRAIN_TIMEOUT: Duration = Duration::ZERO;
+
 /// The pods of a dispatcher whose spec is valid. `database_digest` stands for the database's URL.
 pub(super) fn engine<'a>(dispatcher: &'a Dispatcher, name: &'a str, database_digest: Option<&'a str>) -> Engine<'a> {
     let spec = &dispatcher.spec;
@@ -22,8 +25,7 @@ pub(super) fn engine<'a>(dispatcher: &'a Dispatcher, name: &'a str, database_dig
         database_digest,
         replicas: Some(spec.replicas),
         may_surge: true,
-        // What it is at when it stops is one statement.
-        drain_timeout: Duration::ZERO,
+        drain_timeout: DRAIN_TIMEOUT,
         handler: None,
         template: spec.template.as_ref(),
     }

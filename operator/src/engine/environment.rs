@@ -6,6 +6,16 @@ use serde_json::{Value, json};
 use super::{Engine, probes};
 use crate::Settings;
 
+/// What the variables are called: no manifest may say otherwise.
+pub(super) const RESERVED: [&str; 6] = [
+    "DATABASE_URL",
+    "GRITSTONE_HEALTH_ADDRESS",
+    "GRITSTONE_CLUSTER_ID",
+    "GRITSTONE_NAMESPACE",
+    "GRITSTONE_POD",
+    "GRITSTONE_POD_UID",
+];
+
 /// The variables, in an order that stays.
 pub(super) fn environment(engine: &Engine<'_>, settings: &Settings) -> Vec<Value> {
     let field = |name: &str, path: &str| json!({"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}});

@@ -14,10 +14,10 @@ use crate::Settings;
 /// The container that brings the engine.
 pub(super) const INSTALLER: &str = "gritstone-install";
 /// Where it is put in the user's image. The engine's own image has a file there, so it is filled elsewhere.
-pub(crate) const PLACE: &str = "/gritstone";
+pub(super) const PLACE: &str = "/gritstone";
 const FILLED_AT: &str = "/install";
 /// The volume that it is on.
-const VOLUME: &str = "gritstone-program";
+pub(super) const VOLUME: &str = "gritstone-program";
 
 impl Engine<'_> {
     /// Whether it runs in the user's image.

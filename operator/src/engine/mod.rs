@@ -2,9 +2,11 @@
 //!
 //! A kind says by an [`Engine`] what is particular about it. [`build`] makes of that the Deployment and the disruption budget, with
 //! the template of `pod`: three layers, put over each other by `merge`, in which `environment` is what the program is told, `handler` the
-//! user's own container, `probes` how the pod is watched, and which `security` restricts. `live` reads off a Deployment what others depend on,
-//! `rollout` how far its pods have come, `obstacle` what is in their way.
+//! user's own container, `probes` how the pod is watched, and which `security` restricts. What of a template the last layer would overwrite,
+//! `reserved` tells beforehand ([`at_odds`]), of each container by `container`. `live` reads off a Deployment what others depend on, `rollout`
+//! how far its pods have come, `obstacle` what is in their way.
 
+mod container;
 mod environment;
 mod handler;
 mod live;
@@ -13,6 +15,7 @@ mod objects;
 mod obstacle;
 mod pod;
 mod probes;
+mod reserved;
 mod rollout;
 mod security;
 
@@ -23,15 +26,15 @@ use serde_json::{Map, Value, json};
 
 use crate::owned::{self, Key};
 
-pub(crate) use handler::PLACE;
 pub(crate) use live::Live;
 pub(crate) use objects::{Built, build};
+pub(crate) use reserved::at_odds;
 pub(crate) use rollout::Rollout;
 
 /// The engine's container.
 pub(crate) const ENGINE: &str = "gritstone";
 /// The user's own container.
-pub(crate) const HANDLER: &str = "handler";
+const HANDLER: &str = "handler";
 
 /// What is particular about an object's pods.
 #[derive(Clone, Debug)]

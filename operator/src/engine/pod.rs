@@ -6,6 +6,7 @@
 use gritstone_crds::Duration;
 use serde_json::{Value, json};
 
+use super::container::{SPEC_PLACE, SPEC_VOLUME};
 use super::environment::environment;
 use super::merge::merge;
 use super::{ENGINE, Engine, handler, probes, security};
@@ -17,7 +18,7 @@ const SPEC: &str = "gritstone.dev/spec";
 const DATABASE: &str = "gritstone.dev/database-digest";
 
 /// What a stopping pod needs besides the time that its jobs have: hooks, giving back, deregistering.
-const STOPPING: Duration = Duration::from_secs(15);
+pub(super) const STOPPING: Duration = Duration::from_secs(15);
 
 /// The pods of `engine`.
 pub(super) fn template(engine: &Engine<'_>, settings: &Settings, labels: &Value) -> Value {
@@ -79,13 +80,13 @@ fn required(engine: &Engine<'_>, settings: &Settings) -> Value {
             "containers": [{
                 "name": ENGINE,
                 "command": ["/gritstone"],
-                "args": [engine.role.command(), "-f", format!("/etc/gritstone/{file}")],
+                "args": [engine.role.command(), "-f", format!("{SPEC_PLACE}/{file}")],
                 "env": environment(engine, settings),
                 "ports": [{"containerPort": probes::PORT, "name": probes::PORT_NAME, "protocol": "TCP"}],
-                "volumeMounts": [{"mountPath": "/etc/gritstone", "name": "gritstone-spec", "readOnly": true}],
+                "volumeMounts": [{"mountPath": SPEC_PLACE, "name": SPEC_VOLUME, "readOnly": true}],
             }],
             "volumes": [
-                {"name": "gritstone-spec", "downwardAPI": {"items": [
+                {"name": SPEC_VOLUME, "downwardAPI": {"items": [
                     {"path": file, "fieldRef": {"fieldPath": format!("metadata.annotations['{SPEC}']")}},
                 ]}},
             ],
@@ -100,7 +101,7 @@ pub(super) fn database_digest(deployment: &Value) -> Option<String> {
 }
 
 /// The seconds until a stopping pod is killed.
-fn grace_seconds(drain_timeout: Duration) -> u64 {
+pub(super) fn grace_seconds(drain_timeout: Duration) -> u64 {
     drain_timeout.as_millis().div_ceil(1_000) + STOPPING.as_millis() / 1_000
 }
 
@@ -141,10 +142,10 @@ mod tests {
             serde_json::from_value(json!({"secretRef": {"name": "app-db", "key": "url"}})).expect("a database");
         let http: HttpHandler =
             serde_json::from_value(json!({"url": "http://127.0.0.1:8080/jobs"})).expect("a handler");
-        let own = json!({"metadata": {"labels": {"team": "shop", MANAGED_BY: "someone"}}, "spec": {
+        let own = json!({"metadata": {"labels": {"team": "shop"}}, "spec": {
             "containers": [
                 {"name": "handler", "image": "shop:1", "securityContext": {"runAsUser": 1000}},
-                {"name": "gritstone", "args": ["other"], "resources": {"limits": {"memory": "64Mi"}}},
+                {"name": "gritstone", "resources": {"limits": {"memory": "64Mi"}}},
             ],
         }});
         let pods = pods(&Engine {
@@ -165,6 +166,14 @@ mod tests {
         assert_eq!(pods["metadata"]["labels"]["team"], "shop");
         // The operator watches no others.
         assert_eq!(pods["metadata"]["labels"][MANAGED_BY], FIELD_MANAGER);
+    }
+
+    #[test]
+    fn the_names_of_variables_that_are_reserved_are_those_that_are_given() {
+        let database: Database = serde_json::from_value(json!({"secretRef": {"name": "app-db"}})).expect("a database");
+        let given = environment(&Engine { database: Some(&database), ..engine(Role::Worker) }, &settings());
+        let given: Vec<_> = given.iter().map(|variable| variable["name"].as_str().unwrap_or_default()).collect();
+        assert_eq!(given, crate::engine::environment::RESERVED);
     }
 
     #[test]

@@ -3,6 +3,8 @@
 //! The engine's page answers for its own loops and for its handler. A database that is away makes no pod unready, and restarts none; one
 //! whose tables are still to come keeps a new pod from being ready.
 
+use std::net::IpAddr;
+
 use gritstone_crds::kinds::HttpHandler;
 use serde_json::{Value, json};
 
@@ -29,13 +31,24 @@ pub(super) fn of_engine() -> Value {
 pub(super) fn of_server(handler: &HttpHandler, program: &str) -> Option<Value> {
     let path = handler.health_path.as_ref()?;
     let uri: http::Uri = handler.url.parse().ok()?;
-    let host = uri.host()?.trim_matches(['[', ']']);
-    let is_here = host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
     // The authorities of https are the engine's own.
-    let is_askable = is_here && uri.scheme_str() == Some("http");
+    let is_askable = is_here(&uri)? && uri.scheme_str() == Some("http");
     let url = format!("http://{}{path}", uri.authority()?);
     let ask = json!({"command": [program, "probe", url]});
     is_askable.then(|| json!({"exec": ask, "periodSeconds": 1, "timeoutSeconds": 10, "failureThreshold": 120}))
+}
+
+/// Whether a server that is to be in the same pod is asked where the engine itself listens.
+pub(super) fn is_of_engine(handler: &HttpHandler) -> bool {
+    let uri = handler.url.parse::<http::Uri>().ok();
+    uri.is_some_and(|uri| uri.port_u16() == Some(PORT) && is_here(&uri) == Some(true))
+}
+
+/// Whether a host is the pod itself; none where there is no host.
+fn is_here(uri: &http::Uri) -> Option<bool> {
+    let host = uri.host()?.trim_matches(['[', ']']);
+    let is_own = |address: IpAddr| address.is_loopback() || address.is_unspecified();
+    Some(host == "localhost" || host.parse().is_ok_and(is_own))
 }
 
 #[cfg(test)]

@@ -83,6 +83,19 @@ async fn a_dispatcher_without_a_database_is_told_so_and_changes_nothing() {
 }
 
 #[tokio::test]
+async fn a_template_that_is_at_odds_with_the_engine_is_told() {
+    let rig = Rig::new("at-odds").await;
+    let mut odd = spec();
+    odd["template"] = json!({"spec": {"containers": [{"name": "gritstone", "command": ["sh"]}]}});
+    rig.create::<Dispatcher>("main", odd).await;
+    let told = rig.get::<Dispatcher>("main", |d| condition(d, "Ready").is_some()).await;
+    let ready = condition(&told, "Ready").unwrap();
+    assert_eq!(ready.reason, "InvalidSpec");
+    assert!(ready.message.starts_with("spec.template.spec.containers[0].command: the engine"), "{}", ready.message);
+    assert!(rig.api::<Deployment>().get_opt("main-dispatcher").await.unwrap().is_none());
+}
+
+#[tokio::test]
 async fn tables_are_made_where_the_manifest_asks_for_them_and_nowhere_else() {
     let rig = Rig::new("migrate").await;
     for (name, server) in [("on-postgres", Server::Postgres), ("on-mariadb", Server::MariaDb)] {

@@ -162,6 +162,40 @@ async fn a_spec_that_makes_no_sense_is_told_and_changes_nothing() {
 }
 
 #[tokio::test]
+async fn a_template_that_is_at_odds_with_the_engine_is_told_and_changes_nothing() {
+    let rig = Rig::new("at-odds").await;
+    rig.create::<QueueWorker>("mail", spec()).await;
+    let before = rig.get::<Deployment>("mail-worker", |_| true).await;
+    let odd = json!({
+        "metadata": {"labels": {"gritstone.dev/queue-worker": "other"}},
+        "spec": {"terminationGracePeriodSeconds": 5, "containers": [{"name": "gritstone", "args": ["work"]}]},
+    });
+    let handler = json!({"http": {"url": "http://127.0.0.1:9090/jobs"}});
+    rig.patch::<QueueWorker>("mail", json!({"spec": {"threads": 7, "handler": handler, "template": odd}})).await;
+    let is_invalid = |w: &QueueWorker| condition(w, "Ready").is_some_and(|ready| ready.reason == "InvalidSpec");
+    let told = rig.get::<QueueWorker>("mail", is_invalid).await;
+    let fields: Vec<_> =
+        condition(&told, "Ready").unwrap().message.lines().filter_map(|line| line.split(": ").next()).collect();
+    assert_eq!(
+        fields,
+        [
+            "spec.handler.http.url",
+            "spec.template.metadata.labels[gritstone.dev/queue-worker]",
+            "spec.template.spec.terminationGracePeriodSeconds",
+            "spec.template.spec.containers[0].args",
+        ]
+    );
+    let after = rig.get::<Deployment>("mail-worker", |_| true).await;
+    assert_eq!(after.spec, before.spec);
+
+    let fine = json!({"metadata": null, "spec": {"terminationGracePeriodSeconds": 90, "containers": null}});
+    rig.patch::<QueueWorker>("mail", json!({"spec": {"handler": spec()["handler"], "template": fine}})).await;
+    let grace =
+        |d: &Deployment| d.spec.as_ref().unwrap().template.spec.as_ref().unwrap().termination_grace_period_seconds;
+    rig.get::<Deployment>("mail-worker", |d| grace(d) == Some(90)).await;
+}
+
+#[tokio::test]
 async fn a_template_that_kubernetes_refuses_is_told_in_its_words() {
     let rig = Rig::new("refused").await;
     let mut spec = spec();
