@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use clap::{ArgAction, Parser};
 
 use crate::logging::LogFormat;
+use crate::pull::{Pull, PullPolicy};
 use crate::scope::Scope;
 
 /// Keeps true on Kubernetes what manifests of gritstone.dev ask for
@@ -17,6 +18,12 @@ pub struct Arguments {
     /// The image of workers and dispatchers, with `gritstone` at /gritstone
     #[arg(long, env = "GRITSTONE_OPERATOR_IMAGE")]
     pub image: String,
+    /// A Secret that it is pulled with, in the namespace of the pods: given again, or separated by commas, for more
+    #[arg(long, env = "GRITSTONE_OPERATOR_IMAGE_PULL_SECRET", value_delimiter = ',', value_name = "NAME")]
+    pub image_pull_secret: Vec<String>,
+    /// When it is pulled [default: by Kubernetes' own rule]
+    #[arg(long, env = "GRITSTONE_OPERATOR_IMAGE_PULL_POLICY", value_enum, value_name = "POLICY")]
+    pub image_pull_policy: Option<PullPolicy>,
     /// Its own namespace, where the Lease and the cluster's id are kept [default: the pod's, or that of KUBECONFIG's context]
     #[arg(long, env = "GRITSTONE_NAMESPACE", value_name = "NAME")]
     pub own_namespace: Option<String>,
@@ -47,8 +54,7 @@ pub struct Arguments {
 impl Arguments {
     /// What to look after.
     pub fn scopes(&self, own_namespace: &str) -> Vec<Scope> {
-        let mut named: Vec<&str> =
-            self.namespace.iter().map(|name| name.trim()).filter(|name| !name.is_empty()).collect();
+        let mut named = names(&self.namespace);
         named.sort_unstable();
         named.dedup();
         match &named[..] {
@@ -57,6 +63,17 @@ impl Arguments {
             named => named.iter().map(|name| Scope::Namespace((*name).to_owned())).collect(),
         }
     }
+
+    /// How the image of workers and dispatchers is pulled.
+    pub fn pull(&self) -> Pull {
+        let secrets = names(&self.image_pull_secret).into_iter().map(str::to_owned).collect();
+        Pull { secrets, policy: self.image_pull_policy }
+    }
+}
+
+/// What stands between commas.
+fn names(given: &[String]) -> Vec<&str> {
+    given.iter().map(|name| name.trim()).filter(|name| !name.is_empty()).collect()
 }
 
 #[cfg(test)]
@@ -75,5 +92,17 @@ mod tests {
         assert_eq!(scopes(&[]), [Scope::Namespace("own".to_owned())]);
         assert!(read(&[]).leader_elect && read(&["--leader-elect"]).leader_elect);
         assert!(!read(&["--leader-elect=false"]).leader_elect);
+    }
+
+    #[test]
+    fn the_image_is_pulled_as_kubernetes_does_unless_something_is_said() {
+        let pull = |more: &[&str]| {
+            let given = [&["gritstone-operator", "--image", "g:1"], more].concat();
+            Arguments::try_parse_from(given).expect("arguments").pull()
+        };
+        assert_eq!(pull(&["--image-pull-secret", ""]), Pull::default());
+        let said = pull(&["--image-pull-secret", "a, b", "--image-pull-policy", "IfNotPresent"]);
+        assert_eq!(said.secrets, ["a", "b"]);
+        assert_eq!(said.policy, Some(PullPolicy::IfNotPresent));
     }
 }

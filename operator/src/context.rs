@@ -11,6 +11,7 @@ use crate::cron_schedule::Schedules;
 use crate::database::{Databases, User};
 use crate::owned::Owned;
 use crate::pods::Pods;
+use crate::pull::Pull;
 use crate::recorder::Events;
 use crate::scaler::Scalers;
 use crate::scope::Scope;
@@ -23,6 +24,8 @@ pub struct Settings {
     pub scopes: Vec<Scope>,
     /// The image of the workers and dispatchers, which has `gritstone` at `/gritstone`.
     pub image: String,
+    /// How that is pulled.
+    pub pull: Pull,
     /// What tells this cluster's processes from others' in a database that both use: the UID of the namespace `kube-system`.
     pub cluster_id: String,
 }

@@ -12,7 +12,7 @@
 //! tell people, `backoff` waits after an error, [`run`] runs it all until it is told to stop.
 //!
 //! Around that: [`leader`] lets one of several replicas work, [`health`] and [`metrics`] are what [`pages`] serves, [`logging`] the log,
-//! [`Arguments`] the command line.
+//! [`Arguments`] the command line, [`Pull`] how the image of the pods is pulled.
 
 mod apply;
 mod arguments;
@@ -37,6 +37,7 @@ pub mod metrics;
 mod owned;
 pub mod pages;
 mod pods;
+mod pull;
 mod queue_worker;
 mod recorder;
 mod recurring_task;
@@ -49,6 +50,7 @@ pub use arguments::Arguments;
 pub use cluster_id::cluster_id;
 pub use context::Settings;
 pub use instruments::Instruments;
+pub use pull::{Pull, PullPolicy};
 pub use run::run;
 pub use scope::Scope;
 

@@ -167,7 +167,8 @@ impl Operator {
             },
         };
         let scopes = self.arguments.scopes(&self.own_namespace);
-        let settings = Settings { scopes, image: self.arguments.image.clone(), cluster_id };
+        let (image, pull) = (self.arguments.image.clone(), self.arguments.pull());
+        let settings = Settings { scopes, image, pull, cluster_id };
         run(client, settings, self.instruments.clone(), stop).await;
         Ok(())
     }

@@ -30,6 +30,11 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- end }}
 {{- end }}
 
+{{/* The names of a list's elements, separated by commas. */}}
+{{- define "gritstone.names" -}}
+{{- range $number, $element := . }}{{ if $number }},{{ end }}{{ $element.name }}{{ end }}
+{{- end }}
+
 {{/* "true" where every namespace is looked after. */}}
 {{- define "gritstone.everywhere" -}}
 {{- if has "*" .Values.namespaces }}{{ if gt (len .Values.namespaces) 1 }}{{ fail "namespaces: \"*\" is every namespace, so name it alone" }}{{ end }}true{{ end }}

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail};
 use futures::TryStreamExt as _;
 use gritstone_crds::kinds::{Condition, QueueWorker, RecurringTask};
-use gritstone_operator::{Instruments, Scope, Settings, run};
+use gritstone_operator::{Instruments, Pull, Scope, Settings, run};
 use gritstone_store::{MigrateOptions, NewJob, Store, StoreOptions};
 use gritstone_tests::cluster::Cluster;
 use gritstone_tests::rig::Sql;
@@ -63,7 +63,7 @@ async fn measure(client: &Client, server: Server) -> Result<()> {
 
     let stop = CancellationToken::new();
     let scopes = vec![Scope::Namespace(namespace.clone())];
-    let settings = Settings { scopes, image: "none".to_owned(), cluster_id: "bench".to_owned() };
+    let settings = Settings { scopes, image: "none".to_owned(), pull: Pull::default(), cluster_id: "bench".to_owned() };
     let operator = tokio::spawn(run(client.clone(), settings, Instruments::default(), stop.clone()));
     let tasks: Api<RecurringTask> = Api::namespaced(client.clone(), &namespace);
     for tasks_there in [1, ROUNDS] {

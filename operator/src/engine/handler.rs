@@ -62,11 +62,9 @@ fn take_handler(template: &mut Value) -> Option<Value> {
 
 /// The container that brings the engine, and what may be said otherwise of it.
 pub(super) fn installer(settings: &Settings) -> Value {
-    json!({"initContainers": [{
-        "name": INSTALLER,
-        "image": settings.image,
-        "securityContext": {"readOnlyRootFilesystem": true},
-    }]})
+    let mut installer = json!({"name": INSTALLER, "securityContext": {"readOnlyRootFilesystem": true}});
+    merge(&mut installer, &settings.pull.container(&settings.image));
+    json!({"initContainers": [installer]})
 }
 
 /// What bringing it takes.

@@ -37,14 +37,18 @@ pub(super) fn template(engine: &Engine<'_>, settings: &Settings, labels: &Value)
             }],
             "containers": [{
                 "name": ENGINE,
-                "image": settings.image,
                 "securityContext": {"readOnlyRootFilesystem": true},
                 "volumeMounts": [{"mountPath": "/tmp", "name": "gritstone-tmp"}],
             }],
             "volumes": [{"name": "gritstone-tmp", "emptyDir": {}}],
         },
     });
+    merge(&mut template["spec"], &settings.pull.pod());
     merge(&mut template["spec"]["containers"][0], &probes::of_engine());
+    // How ours is pulled is no rule for another.
+    if !engine.is_installed() {
+        merge(&mut template["spec"]["containers"][0], &settings.pull.container(&settings.image));
+    }
     if engine.is_brought() {
         merge(&mut template["spec"], &handler::installer(settings));
     }
@@ -109,11 +113,17 @@ pub(super) fn grace_seconds(drain_timeout: Duration) -> u64 {
 mod tests {
     use super::*;
     use crate::engine::Role;
+    use crate::pull::{Pull, PullPolicy};
     use crate::scope::Scope;
     use gritstone_crds::kinds::{CommandHandler, Database, HandlerKind, HttpHandler};
 
     fn settings() -> Settings {
-        Settings { scopes: vec![Scope::Everywhere], image: "gritstone:1".to_owned(), cluster_id: "cluster".to_owned() }
+        Settings {
+            scopes: vec![Scope::Everywhere],
+            image: "gritstone:1".to_owned(),
+            pull: Pull { secrets: vec!["ours".to_owned()], policy: Some(PullPolicy::Always) },
+            cluster_id: "cluster".to_owned(),
+        }
     }
 
     fn engine(role: Role) -> Engine<'static> {
@@ -238,7 +248,8 @@ mod tests {
         assert_eq!((&installer["image"], &installer["command"][1]), (&json!("gritstone:1"), &json!("install")));
         assert_eq!(installer["resources"]["limits"]["memory"], "64Mi");
         assert_eq!(installer["securityContext"]["allowPrivilegeEscalation"], false);
-        assert_eq!(pods["spec"]["imagePullSecrets"], json!([{"name": "registry"}]));
+        assert_eq!(pods["spec"]["imagePullSecrets"], json!([{"name": "ours"}, {"name": "registry"}]));
+        assert_eq!((&installer["imagePullPolicy"], container.get("imagePullPolicy")), (&json!("Always"), None));
         assert_eq!(pods["spec"]["securityContext"]["runAsNonRoot"], true);
     }
 
@@ -281,6 +292,27 @@ mod tests {
         assert_eq!(container["readinessProbe"]["httpGet"]["path"], "/readyz");
         assert_eq!(container["ports"], json!([{"containerPort": 9090, "name": "metrics", "protocol": "TCP"}]));
         assert!(json!(container["env"]).to_string().contains(r#"{"name":"GRITSTONE_HEALTH_ADDRESS","value":":9090"}"#));
+    }
+
+    #[test]
+    fn our_image_is_pulled_as_the_operator_is_told_unless_the_template_says_otherwise() {
+        let of_engine = |own: Value, settings: &Settings| {
+            let pods = template(&Engine { template: own.as_object(), ..engine(Role::Worker) }, settings, &json!({}));
+            (
+                pods["spec"]["containers"][0].get("imagePullPolicy").cloned(),
+                pods["spec"].get("imagePullSecrets").cloned(),
+            )
+        };
+        let ours = json!([{"name": "ours"}]);
+        assert_eq!(of_engine(json!({}), &settings()), (Some(json!("Always")), Some(ours)));
+        let own = json!({"spec": {
+            "imagePullSecrets": [{"name": "ours"}, {"name": "theirs"}],
+            "containers": [{"name": "gritstone", "imagePullPolicy": "Never"}],
+        }});
+        let both = json!([{"name": "ours"}, {"name": "theirs"}]);
+        assert_eq!(of_engine(own, &settings()), (Some(json!("Never")), Some(both)));
+        let plain = Settings { pull: Pull::default(), ..settings() };
+        assert_eq!(of_engine(json!({}), &plain), (None, None));
     }
 
     #[test]

@@ -65,6 +65,8 @@ async fn its_pods_are_taken_where_only_restricted_ones_are() {
         let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": template["spec"]});
         rig.api::<Pod>().create(&PostParams::default(), &serde_json::from_value(pod).unwrap()).await.unwrap();
         assert_eq!(template["spec"]["initContainers"][0]["name"], first);
+        assert_eq!(template["spec"]["initContainers"][0]["imagePullPolicy"], "IfNotPresent");
+        assert_eq!(template["spec"]["imagePullSecrets"], json!([{"name": "registry"}]));
         assert_eq!(template["spec"]["containers"][0]["livenessProbe"]["httpGet"]["path"], "/livez");
     }
 }

@@ -3,7 +3,7 @@
 use std::ops::Deref;
 use std::sync::{Arc, Mutex};
 
-use gritstone_operator::{Instruments, Scope, Settings, run};
+use gritstone_operator::{Instruments, Pull, PullPolicy, Scope, Settings, run};
 use gritstone_tests::cluster::Cluster;
 use kube::Client;
 use kube::client::{Body, ClientBuilder};
@@ -98,8 +98,12 @@ impl Rig {
 
     /// Starts one whose client is made of the one that is given.
     pub fn start_operator_with(&self, client: impl FnOnce(Client) -> Client + Send + 'static) {
-        let settings =
-            Settings { scopes: self.scopes.clone(), image: "gritstone:test".to_owned(), cluster_id: "test".to_owned() };
+        let settings = Settings {
+            scopes: self.scopes.clone(),
+            image: "gritstone:test".to_owned(),
+            pull: Pull { secrets: vec!["registry".to_owned()], policy: Some(PullPolicy::IfNotPresent) },
+            cluster_id: "test".to_owned(),
+        };
         let noted = self.requests.clone();
         let note = move |request: http::Request<Body>| {
             noted.lock().unwrap().push(format!("{} {}", request.method(), request.uri()));

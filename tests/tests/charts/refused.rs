@@ -20,6 +20,8 @@ fn what_makes_no_sense_is_refused_with_the_place_and_the_reason() {
         (&["operator.replicas=two"], "got string, want integer"),
         (&["operator.logFormat=xml"], "/operator/logFormat"),
         (&["worker.image.digest=sha256:12"], "/worker/image/digest"),
+        (&["worker.image.pullPolicy=Sometimes"], "/worker/image/pullPolicy"),
+        (&["worker.imagePullSecrets={registry}"], "/worker/imagePullSecrets/0"),
         (&["namespaces={Shop}"], "/namespaces/0"),
         (
             &["operator.databaseFiles[0].path=/ca.crt", "operator.databaseFiles[0].secret=a"],
