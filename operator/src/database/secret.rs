@@ -59,7 +59,8 @@ pub(super) async fn read(client: &Client, source: &Source, files: Files) -> Resu
     Ok(Found { address: address(source, &value.0, files), digest: Some(digest) })
 }
 
-/// Salted with the UID of the Secret, which only those know who may read it: nobody else can try passwords on it.
+/// Salted with the UID of the Secret, which only those know who may read it: nobody else can try passwords on it, though whoever may see pods
+/// sees the digest. So a Secret that is made anew has another, even with the same value, and its pods are rolled.
 fn digest(uid: &str, value: &[u8]) -> String {
     let digest = Sha256::new().chain_update(uid).chain_update([0]).chain_update(value).finalize();
     digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect()

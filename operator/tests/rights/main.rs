@@ -164,14 +164,19 @@ async fn where_owners_are_guarded_an_object_that_was_there_before_is_not_taken_o
 #[tokio::test]
 async fn people_who_may_edit_edit_all_but_what_the_operator_writes_alone() {
     let place = Place::new("people", &[]).await;
-    for (role, person) in [("view", "vera"), ("edit", "eddy")] {
+    // The cluster's own role `edit` has what `view` has.
+    for (role, person) in [("view", "vera"), ("view", "eddy"), ("edit", "eddy")] {
         place.bind(role, person).await;
     }
+    until("the last of it is known", async || place.may("eddy", "create", "queueworkers").await).await;
     for (person, verb, resource, may) in [
         ("vera", "get", "queueworkers", true),
         ("vera", "watch", "cronschedules", true),
+        ("vera", "get", "queueworkers/scale", true),
         ("vera", "patch", "queueworkers", false),
+        ("vera", "patch", "queueworkers/scale", false),
         ("eddy", "create", "queueworkers", true),
+        ("eddy", "get", "queueworkers/scale", true),
         ("eddy", "patch", "queueworkers/scale", true),
         ("eddy", "delete", "recurringtasks", true),
         ("eddy", "update", "dispatchers", true),
@@ -180,5 +185,13 @@ async fn people_who_may_edit_edit_all_but_what_the_operator_writes_alone() {
         ("eddy", "patch", "queueworkers/status", false),
     ] {
         assert_eq!(place.may(person, verb, resource).await, may, "{person} {verb} {resource}");
+    }
+    make_one_of_each(&place).await;
+    for (before, said) in [("1", Ok(())), ("1", Err("Expected replicas to be 1, was 2"))] {
+        let scaled = place.as_person("eddy", &["scale", "qw/mail", "--replicas=2", "--current-replicas", before]).await;
+        match said {
+            Ok(()) => assert!(scaled.is_ok(), "{scaled:?}"),
+            Err(words) => assert!(scaled.as_ref().is_err_and(|error| error.contains(words)), "{scaled:?}"),
+        }
     }
 }

@@ -190,13 +190,19 @@ impl Place {
         let arguments = [
             "create",
             "rolebinding",
-            person,
+            &format!("{person}-{role}"),
             "-n",
             self.namespace(),
             &format!("--clusterrole={}", added["metadata"]["name"].as_str().unwrap()),
             &format!("--user={person}"),
         ];
         self.cluster.kubectl(&arguments).await.unwrap();
+    }
+
+    /// What kubectl says to a person.
+    pub async fn as_person(&self, person: &str, arguments: &[&str]) -> Result<String, String> {
+        let arguments = [arguments, &["-n", self.namespace(), "--as", person]].concat();
+        self.cluster.kubectl(&arguments).await.map_err(|error| format!("{error:#}"))
     }
 
     pub async fn may(&self, person: &str, verb: &str, resource: &str) -> bool {
