@@ -9,6 +9,7 @@ mod clocks;
 mod commands;
 mod containers;
 mod deaths;
+mod events;
 mod health;
 mod heartbeats;
 mod hooks;
