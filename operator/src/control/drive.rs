@@ -2,6 +2,7 @@
 //! metrics.
 
 use std::panic::AssertUnwindSafe;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -75,7 +76,7 @@ pub(crate) async fn drive<K, F>(
             queue.add(object.namespace.as_deref().unwrap_or_default(), &object.name);
         }))
         .with_config(Config::default().concurrency(CONCURRENCY))
-        .graceful_shutdown_on(stop.cancelled_owned())
+        .graceful_shutdown_on(stop.clone().cancelled_owned())
         .run(
             // Not within the future: kube takes it out of its queue before it makes one.
             move |object: Arc<K>, context: Arc<Context>| {
@@ -112,12 +113,26 @@ pub(crate) async fn drive<K, F>(
             }
             ready(())
         });
-    let filled = async {
-        if store.wait_until_ready().await.is_ok() {
+    let began = async {
+        let is_filled = match stop.run_until_cancelled(store.wait_until_ready()).await {
+            Some(filled) => filled.is_ok(),
+            // Both at once?
+            None => store.wait_until_ready().now_or_never().is_some_and(|filled| filled.is_ok()),
+        };
+        if is_filled {
             running.synced();
         }
+        is_filled
     };
-    futures::join!(work, filled);
+    let (mut work, began) = (pin!(work), pin!(began));
+    tokio::select! {
+        () = &mut work => {}
+        has_begun = began => if has_begun {
+            work.await;
+        }
+        // Else nothing is under way. Told to stop before it has seen all objects (a kind may not be known to the API server, or its
+        // list not allowed), kube's controller would wait for them for ever.
+    }
 }
 
 /// A controller that watches all objects of its kind. Of what Kubernetes keeps with them, more than they are themselves, nothing is left:

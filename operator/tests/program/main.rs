@@ -13,6 +13,8 @@ use gritstone_tests::servers::Server;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
+use kube::api::PostParams;
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
@@ -143,6 +145,38 @@ async fn one_replica_alone_needs_no_lease() {
     assert!(place.api::<Lease>().get_opt("gritstone-operator").await.unwrap().is_none());
     alone.signal(Signal::SIGTERM);
     assert!(alone.ends().await.success());
+}
+
+#[tokio::test]
+async fn one_that_may_not_see_all_kinds_says_so_and_stops_when_it_is_told_to() {
+    let place = Place::new("unseen").await;
+    let all_but_dispatchers = [
+        "queueworkers",
+        "recurringtasks",
+        "cronschedules",
+        "deployments",
+        "poddisruptionbudgets",
+        "pods",
+        "secrets",
+        "events",
+    ];
+    let rules = json!([{"apiGroups": ["*"], "resources": all_but_dispatchers, "verbs": ["*"]}]);
+    let somebody = json!({"kind": "User", "name": "somebody", "apiGroup": "rbac.authorization.k8s.io"});
+    let role: Role = serde_json::from_value(json!({"metadata": {"name": "somebody"}, "rules": rules})).unwrap();
+    place.api::<Role>().create(&PostParams::default(), &role).await.unwrap();
+    let binding = json!({
+        "metadata": {"name": "somebody"}, "subjects": [somebody],
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "somebody"},
+    });
+    let binding: RoleBinding = serde_json::from_value(binding).unwrap();
+    place.api::<RoleBinding>().create(&PostParams::default(), &binding).await.unwrap();
+    let mut operator = place.start_as("somebody", &["--leader-elect=false", "--cluster-id", "test"]);
+    operator
+        .logs(|line| line["message"].as_str().is_some_and(|said| said.starts_with("watching Dispatchers failed")))
+        .await;
+    operator.page_becomes("/readyz", |status, text| status == 503 && text.contains("dispatcher")).await;
+    operator.signal(Signal::SIGTERM);
+    assert!(operator.ends().await.success());
 }
 
 #[tokio::test]

@@ -51,6 +51,13 @@ impl Place {
         self.start_with(self.kubeconfig.clone(), arguments)
     }
 
+    /// Starts one as this user.
+    pub fn start_as(&self, user: &str, arguments: &[&str]) -> Operator {
+        let mut kubeconfig = self.kubeconfig.clone();
+        kubeconfig["users"][0]["user"]["as"] = json!(user);
+        self.start_with(kubeconfig, arguments)
+    }
+
     /// A way to the API server.
     pub async fn link(&self) -> Link {
         let server = self.kubeconfig["clusters"][0]["cluster"]["server"].as_str().unwrap();
