@@ -4,7 +4,7 @@
 use crate::drain::{all_written, drain_with_worker, no_op};
 use crate::enqueue::bulk;
 use crate::figures::Table;
-use crate::server::{Bench, psql};
+use crate::server::{Bench, psql, settle};
 use anyhow::{Context as _, Result, bail};
 use gritstone::store::Selector;
 use std::path::{Path, PathBuf};
@@ -98,7 +98,7 @@ impl Peers {
     async fn ours(&self, bench: &mut Bench) -> Result<Rates> {
         let queue = bench.queue().await?;
         let enqueued = bulk(&queue.store, self.jobs, usize::try_from(self.batch)?).await?;
-        settle(bench, &queue.url).await?;
+        settle(&queue.url).await?;
         let (worker, queues) = (Arc::new(no_op()), vec![Selector::All]);
         let written = || all_written(&queue.url, 0);
         let drained = drain_with_worker(&queue.store, self.threads, queues, worker, self.jobs, written).await?;
@@ -175,7 +175,7 @@ impl Peer {
         }
         let (jobs, threads) = (self.jobs.to_string(), self.threads.to_string());
         let enqueued = self.time(&["enqueue", &url, &jobs, &batch.to_string(), "2"]).await?;
-        settle(bench, &url).await?;
+        settle(&url).await?;
         let drained = self.time(&["drain", &url, &jobs, &threads]).await?;
         Ok(Rates::of(self.jobs, enqueued, drained))
     }
@@ -197,13 +197,6 @@ impl Rates {
     fn of(jobs: u64, enqueued: Duration, drained: Duration) -> Self {
         Rates { enqueued: jobs as f64 / enqueued.as_secs_f64(), drained: jobs as f64 / drained.as_secs_f64() }
     }
-}
-
-/// Statistics of full tables, and everything written down, as before every drain that is measured.
-async fn settle(bench: &Bench, url: &str) -> Result<()> {
-    psql(url, ["-c", "vacuum analyze"]).await?;
-    psql(&bench.server.admin_url(), ["-c", "checkpoint"]).await?;
-    Ok(())
 }
 
 /// What a program printed; an error says what it complained of.

@@ -2,8 +2,8 @@
 
 use anyhow::{Context as _, Result, bail};
 use gritstone::store::{MigrateOptions, Store, StoreOptions};
-use gritstone_tests::servers::{PrivateServer, Server, ServerOptions};
-use sqlx::{Connection as _, Executor as _, PgConnection};
+use gritstone_tests::servers::{PrivateServer, Server, ServerOptions, TENANT};
+use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use tokio::process::Command;
@@ -28,7 +28,10 @@ impl Bench {
             .with("checkpoint_timeout", "30min")
             .with("autovacuum", "off")
             .with("shared_preload_libraries", "pg_stat_statements");
-        Ok(Bench { server: PrivateServer::start(Server::Postgres, options).await?, databases: 0 })
+        let server = PrivateServer::start(Server::Postgres, options).await?;
+        let mut admin = PgConnection::connect(&server.admin_url()).await?;
+        admin.execute(AssertSqlSafe(format!("grant pg_checkpoint to {TENANT}"))).await?;
+        Ok(Bench { server, databases: 0 })
     }
 
     /// Starts counting statements anew.
@@ -76,8 +79,7 @@ impl Queue {
              insert into solid_queue_ready_executions (job_id, queue_name, priority, created_at) select id, 'default', 0, now() from j order by id"
         ))
         .await?;
-        self.psql("vacuum analyze").await?;
-        self.checkpoint().await
+        settle(&self.url).await
     }
 
     /// Puts finished jobs into the table.
@@ -92,8 +94,7 @@ impl Queue {
 
     /// Writes everything down, so that nobody measures the one before.
     pub(crate) async fn checkpoint(&self) -> Result<()> {
-        // Only a superuser may; without it the log is large enough for a run.
-        let _ = self.psql("checkpoint").await;
+        self.psql("checkpoint").await?;
         Ok(())
     }
 
@@ -123,6 +124,13 @@ impl Queue {
         }
         Ok(began.elapsed())
     }
+}
+
+/// Statistics of full tables, and everything written down, as before every drain that is measured.
+pub(crate) async fn settle(url: &str) -> Result<()> {
+    psql(url, ["-c", "vacuum analyze"]).await?;
+    psql(url, ["-c", "checkpoint"]).await?;
+    Ok(())
 }
 
 /// Runs a statement (`-c`) or a file of them (`-f`) on a database, by psql; what it printed.

@@ -15,7 +15,7 @@ use tokio::sync::OnceCell;
 
 use crate::story::{Story, Undisturbed, objects, of_kind, says};
 use crate::support::player::{Player, run_all, workers};
-use crate::support::{Queue, Rig};
+use crate::support::{Queue, Rig, managers};
 
 pub struct Load {
     queue: Queue,
@@ -29,14 +29,6 @@ impl Load {
     async fn number_is_of(&self, rig: &Rig, manager: &str) {
         rig.get::<Deployment>("mail-worker", |deployment| managers(deployment) == [manager]).await;
     }
-}
-
-/// Whose the number of workers is.
-fn managers(deployment: &Deployment) -> Vec<String> {
-    let owns = |fields: &Value| fields.pointer("/f:spec/f:replicas").is_some();
-    let entries = deployment.managed_fields().iter();
-    let owners = entries.filter(|entry| entry.fields_v1.as_ref().is_some_and(|fields| owns(&fields.0)));
-    owners.filter_map(|entry| entry.manager.clone()).collect()
 }
 
 impl Story for Load {

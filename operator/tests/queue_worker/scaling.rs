@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use crate::database::{on, queue};
 use crate::player::{self, Player, run_all};
 use crate::rival;
-use crate::support::{Rig, condition, says};
+use crate::support::{Rig, condition, managers, says};
 
 /// A QueueWorker on the database that the Secret `queue` names.
 pub fn scaled(autoscaling: Value) -> Value {
@@ -232,11 +232,6 @@ async fn nobody_goes_while_the_database_is_away() {
 async fn the_number_is_handed_over_and_back_and_is_never_nobodys() {
     let rig = Rig::new("ownership").await;
     let (_database, store) = with_queue(&rig, Server::Postgres).await;
-    let managers = |d: &Deployment| -> Vec<String> {
-        let owns = |fields: &Value| fields.pointer("/f:spec/f:replicas").is_some();
-        let entries = d.managed_fields().iter().filter(|entry| entry.fields_v1.as_ref().is_some_and(|f| owns(&f.0)));
-        entries.filter_map(|entry| entry.manager.clone()).collect()
-    };
     let mut spec = on("queue");
     spec["replicas"] = json!(3);
     rig.create::<QueueWorker>("mail", spec).await;

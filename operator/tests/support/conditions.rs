@@ -1,6 +1,17 @@
-//! What our objects say of themselves.
+//! What our objects say of themselves, and what is said of those that we made.
 
 use gritstone_crds::kinds::{Condition, ConditionStatus, CronSchedule, Dispatcher, QueueWorker, RecurringTask};
+use k8s_openapi::api::apps::v1::Deployment;
+use kube::ResourceExt as _;
+use serde_json::Value;
+
+/// Whose the number of pods of a Deployment is: the field managers that own it.
+pub fn managers(deployment: &Deployment) -> Vec<String> {
+    let owns = |fields: &Value| fields.pointer("/f:spec/f:replicas").is_some();
+    let entries = deployment.managed_fields().iter();
+    let owners = entries.filter(|entry| entry.fields_v1.as_ref().is_some_and(|fields| owns(&fields.0)));
+    owners.filter_map(|entry| entry.manager.clone()).collect()
+}
 
 /// An object of ours, whose status has conditions.
 pub trait Conditions {

@@ -9,7 +9,7 @@ pub mod player;
 mod queue;
 mod rig;
 
-pub use conditions::{condition, says};
+pub use conditions::{condition, managers, says};
 pub use gritstone_tests::rig::PATIENCE;
 pub use ground::{Ground, ready_status, start_cluster, until};
 pub use queue::Queue;

@@ -7,7 +7,7 @@ use sqlx::{AssertSqlSafe, Connection, Row, raw_sql};
 use super::{Result, Server, ServerError};
 
 /// The account of a private server's tests: an ordinary one, since superusers pass by read-only modes and connection limits.
-pub(super) const TENANT: &str = "app";
+pub const TENANT: &str = "app";
 
 /// A superuser's session.
 pub(super) struct Admin {

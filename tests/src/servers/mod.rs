@@ -30,6 +30,7 @@ mod recipe;
 mod shared;
 mod test_database;
 
+pub use admin::TENANT;
 pub use error::ServerError;
 pub use kind::{Engine, Server};
 pub use options::ServerOptions;

@@ -208,6 +208,7 @@ async fn a_field_of_the_wrong_type() {
     let home = Home::new();
     let lines = [
         (r#"{"class": "A", "priority": "x"}"#, r#"line 1: `priority`: invalid type: string "x", expected i32"#),
+        (r#"{"class": "A", "attempts": 1001}"#, "line 1: `attempts`: 1001 is out of range: choose 1 to 1000"),
         (r#"{"class": 7}"#, "line 1: `class`: invalid type: integer `7`, expected a string"),
         (r#"{"class": "A", "attempts": 0}"#, "line 1: `attempts`: "),
         (r#"{"class": "A", "in": 5}"#, "line 1: `in`: "),

@@ -1,7 +1,7 @@
 //! Jobs as JSON lines on stdin, enqueued as they come: many at once when they come fast, at once when they come slowly.
 
 use super::exact::{self, Unread};
-use super::{BATCH, Enqueue, as_list, due, print};
+use super::{BATCH, Enqueue, MAX_ATTEMPTS, as_list, due, print};
 use crate::cli::Global;
 use crate::cli::database::Queue;
 use crate::cli::exit::Exit;
@@ -146,6 +146,9 @@ impl Enqueue {
         let line = Line::of(fields)?;
         if line.at.is_some() && line.in_.is_some() {
             return Err("`at` and `in` exclude each other".into());
+        }
+        if let Some(attempts) = line.attempts.filter(|attempts| i64::from(attempts.get()) > MAX_ATTEMPTS) {
+            return Err(format!("`attempts`: {attempts} is out of range: choose 1 to {MAX_ATTEMPTS}"));
         }
         let names = [
             ("class", Some(&line.class)),

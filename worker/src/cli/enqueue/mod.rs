@@ -45,7 +45,7 @@ pub(super) struct Enqueue {
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     priority: Option<i32>,
     /// How many runs it has in all; as many as its class has unless given, else what its worker says
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=MAX_ATTEMPTS))]
     attempts: Option<u32>,
     /// Not before this moment, as 2026-12-01T09:00:00Z or with an offset
     #[arg(long, value_name = "TIME", conflicts_with = "in_", value_parser = moment)]
@@ -72,6 +72,8 @@ pub(super) struct Enqueue {
 
 /// Jobs written in one transaction.
 const BATCH: usize = 1_000;
+/// How many runs a job may be given.
+const MAX_ATTEMPTS: i64 = 1_000;
 
 const DOING: &str = "enqueuing jobs";
 
